@@ -30,7 +30,6 @@ export const purposes = {
   sampleExtent: 15,
   runIdentity: 16,
   fillTable: 17,
-  batchSplit: 18,
 } as const satisfies Record<string, number>;
 
 export type Purpose = (typeof purposes)[keyof typeof purposes];
