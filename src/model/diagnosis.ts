@@ -1,0 +1,385 @@
+/**
+ * Names what is wrong with a block: the evidence of its bytes against what the model expects.
+ *
+ * @packageDocumentation
+ */
+import { inflateBlock } from "../generators/content.ts";
+import { rng, rngInverse } from "../generators/pcg.ts";
+import { valueStream } from "../generators/streams.ts";
+import type { Extent } from "../selectors/geometry.ts";
+import { effectOf, ltsMax as highestLts, operationAt, positionOf } from "../selectors/operations.ts";
+import type { Workload } from "../selectors/workload.ts";
+import { compareBits, readEvidence, type SectorEvidence, type Source } from "./block-evidence.ts";
+import type { Reconciler } from "./reconciler.ts";
+import type { Tracker } from "./tracker.ts";
+import type { FaultClass, OperationReference, Violation } from "./violation.ts";
+
+/** A block that does not hold what it must. */
+export interface BadBlock {
+  readonly extent: Extent;
+  /** Counted from the start of the extent. */
+  readonly block: number;
+  /** The lts as of which the block was checked: of a snapshot, its cut. */
+  readonly ltsMax: number;
+  /** Number of the snapshot that it was read from; absent for the volume itself. */
+  readonly snapshot?: number;
+  /** The block was right when this snapshot was read before. */
+  readonly provenBefore: boolean;
+  readonly bytes: Uint8Array;
+  readonly rereads: NonNullable<Violation["rereads"]>;
+}
+
+/** At most so many differing bits in a block are called flips of it; more are garbage. */
+const flippedBitsMax = 256;
+
+interface Finding {
+  readonly class: FaultClass;
+  readonly summary: string;
+  readonly observed: string;
+  readonly position?: number;
+}
+
+export class Diagnosis {
+  readonly #workload: Workload;
+  readonly #tracker: Tracker;
+  readonly #reconciler: Reconciler;
+
+  constructor(workload: Workload, tracker: Tracker, reconciler: Reconciler) {
+    this.#workload = workload;
+    this.#tracker = tracker;
+    this.#reconciler = reconciler;
+  }
+
+  explain(bad: BadBlock): Violation {
+    const { extent, block, ltsMax, snapshot } = bad;
+    const versions = [...this.#reconciler.versions(extent, block, ltsMax)];
+    const expected = versions[0]!;
+    const finding = this.#mutated(bad, this.#find(bad, versions));
+    const operations: OperationReference[] = [];
+    if (expected !== 0) operations.push(this.#reference(expected, "expected"));
+    if (finding.position !== undefined) operations.push(this.#reference(finding.position, "observed"));
+    return {
+      rule: snapshot === undefined ? "quiescent" : "snapshot",
+      class: finding.class,
+      summary: finding.summary,
+      volume: extent.volume,
+      block: extent.firstBlock + block,
+      blockCount: 1,
+      ...(snapshot === undefined ? {} : { snapshot }),
+      ltsMax,
+      expected: this.describeState(expected),
+      observed: finding.observed,
+      operations,
+      rereads: bad.rereads,
+    };
+  }
+
+  /** A state of a block, for people. */
+  describeState(state: number): string {
+    if (state === 0) return "zeros: no operation ever touched the block";
+    const { lts, operationId } = operationAt(state);
+    const kind = this.#operation(state)?.kind ?? "operation";
+    return state > 0
+      ? `data of lts ${lts}, operation ${operationId} (${kind})`
+      : `zeros, made by lts ${lts}, operation ${operationId} (${kind})`;
+  }
+
+  /** What was right before and is wrong now has changed, whatever it holds now. */
+  #mutated({ snapshot, provenBefore }: BadBlock, finding: Finding): Finding {
+    if (snapshot === undefined || !provenBefore) return finding;
+    return {
+      ...finding,
+      class: "mutated",
+      summary: `the snapshot held the right content when it was read before, and has changed since: ${finding.summary}`,
+    };
+  }
+
+  #find(bad: BadBlock, versions: readonly number[]): Finding {
+    const evidence = readEvidence(this.#workload.run.format, bad.bytes);
+    if (evidence.every(({ kind }) => kind === "zeros")) return this.#zeros(bad, versions);
+    const foreign = evidence.find((sector) => sector.kind === "foreign");
+    if (foreign !== undefined)
+      return {
+        class: "foreign",
+        summary: `another run of harrow wrote this, for ${addressText(foreign.address)}`,
+        observed: `content of run ${foreign.runId.toString(16)}`,
+      };
+    const sources = evidence.map((sector) => (sector.kind === "ours" ? sector.source : undefined));
+    const whole = wholeBlock(sources);
+    const isExact = evidence.every((sector) => sector.kind === "ours" && sector.differingBits === 0);
+    if (whole !== undefined && isExact) return this.#otherContent(bad, versions, whole);
+    return this.#damaged(bad, versions[0]!, evidence);
+  }
+
+  /** The block reads as zeros, though it should not. */
+  #zeros(bad: BadBlock, versions: readonly number[]): Finding {
+    const { extent, block, ltsMax, snapshot } = bad;
+    const observed = "zeros";
+    if (snapshot !== undefined) {
+      const later = this.#laterZeroing(extent, block, ltsMax);
+      if (later !== undefined)
+        return {
+          class: "late-leak",
+          summary: "the snapshot shows an operation that was submitted after it was taken",
+          observed: this.describeState(later),
+          position: later,
+        };
+    }
+    const before = versions.slice(1).findIndex((state) => state <= 0);
+    if (before === 0) return this.#olderVersion(bad, versions, 1, observed);
+    return { class: "zeroed", summary: "data was replaced by zeros that no operation made", observed };
+  }
+
+  /** The block is whole and of this run, but not what it should hold. */
+  #otherContent(bad: BadBlock, versions: readonly number[], source: Source): Finding {
+    const { extent, block, ltsMax, snapshot } = bad;
+    const here = extent.firstBlock + block;
+    const { volume, block: from } = source.address;
+    const position = this.#positionOf(source);
+    if (volume !== extent.volume || from !== here) {
+      const distance =
+        volume === extent.volume
+          ? `, ${Math.abs(from - here)} blocks ${from < here ? "before" : "after"}`
+          : "";
+      return {
+        class: "misdirected",
+        summary: `the content of another block is here: it belongs to ${addressText(source.address)}${distance}`,
+        observed: position === undefined ? "content of another block" : this.describeState(position),
+        ...(position === undefined ? {} : { position }),
+      };
+    }
+    if (position === undefined)
+      return {
+        class: "garbage",
+        summary: "the block is well-formed, but no operation of this history wrote such a value here",
+        observed: `descriptor ${source.vd.toString(16)}`,
+      };
+    const observed = this.describeState(position);
+    if (this.#tracker.outcomeOf(position) === "failed")
+      return {
+        class: "refused-write",
+        summary: "the target refused this write, and stored it all the same",
+        observed,
+        position,
+      };
+    if (this.#tracker.decisionOn(position, here) === false)
+      return {
+        class: "ghost-write",
+        summary: "a write whose outcome was unknown had been shown not to have happened, and is here now",
+        observed,
+        position,
+      };
+    if (operationAt(position).lts > ltsMax) {
+      if (snapshot !== undefined && operationAt(position).lts <= this.#tracker.ltsStartedMax)
+        return {
+          class: "late-leak",
+          summary: "the snapshot shows an operation that was submitted after it was taken",
+          observed,
+          position,
+        };
+      return {
+        class: "foreign",
+        summary: "this run has not come so far yet: an earlier run of the same seed left this here",
+        observed,
+        position,
+      };
+    }
+    return { ...this.#olderVersion(bad, versions, versions.indexOf(position), observed), position };
+  }
+
+  /** The block holds version `age` of its versions, newest first; it should hold number 0. */
+  #olderVersion(
+    { snapshot, rereads }: BadBlock,
+    versions: readonly number[],
+    age: number,
+    observed: string,
+  ): Finding {
+    const expected = versions[0]!;
+    if (snapshot !== undefined)
+      return {
+        class: "early-miss",
+        summary: "the snapshot lacks an operation that had completed before it was taken",
+        observed,
+      };
+    if (expected <= 0)
+      return { class: "resurrected", summary: "data is back that was made zeros since", observed };
+    if (age === 1 && rereads === "same")
+      return {
+        class: "lost-write",
+        summary: "the newest write was acknowledged, and the block is still as it was before",
+        observed,
+      };
+    return {
+      class: "stale",
+      summary: `the block holds an old version: ${age} ${age === 1 ? "write" : "writes"} behind`,
+      observed,
+    };
+  }
+
+  /** Sectors disagree, or differ from what their source wrote. */
+  #damaged(bad: BadBlock, expected: number, evidence: readonly SectorEvidence[]): Finding {
+    const { format } = this.#workload.run;
+    const { extent, block, bytes } = bad;
+    const here = extent.firstBlock + block;
+    for (const [sector, found] of evidence.entries()) {
+      const strange = found.kind === "ours" ? found.strangeLines[0] : undefined;
+      if (strange !== undefined)
+        return {
+          class: "mixed",
+          summary: `64 bytes at byte ${sector * 512 + strange.line * 64} belong to ${addressText(strange.source.address)}`,
+          observed: `pieces of another block in sector ${sector}`,
+        };
+    }
+    if (expected > 0) {
+      const vd = rng(format.seed, BigInt(expected), valueStream(extent.volume, here));
+      const reference = inflateBlock(format, {
+        vd,
+        volume: extent.volume,
+        block: here,
+        sectorCount: evidence.length,
+      });
+      const { count, firstByte } = compareBits(bytes, reference);
+      if (count <= flippedBitsMax) return flipped(count, firstByte, bytes, reference);
+    } else {
+      const { count, firstByte } = compareBits(bytes, new Uint8Array(bytes.length));
+      if (count <= flippedBitsMax / 8) return flipped(count, firstByte, bytes, new Uint8Array(bytes.length));
+    }
+    const groups = this.#sectorGroups(evidence, extent.volume, here);
+    if (groups.every(({ text }) => text !== undefined))
+      return {
+        class: "torn",
+        summary: "the sectors of the block are of different versions",
+        observed: groups.map(({ from, to, text }) => `sectors ${from} to ${to}: ${text}`).join("; "),
+      };
+    const bits = evidence.reduce(
+      (sum, found) => sum + (found.kind === "ours" ? found.differingBits : 4096),
+      0,
+    );
+    if (bits <= flippedBitsMax)
+      return {
+        class: "bit-flip",
+        summary: `${bits} bits of an old version are flipped as well`,
+        observed: groups
+          .map(({ from, to, text }) => `sectors ${from} to ${to}: ${text ?? "damaged"}`)
+          .join("; "),
+      };
+    return {
+      class: "garbage",
+      summary: "the bytes are nothing that this run wrote",
+      observed: hexStart(bytes),
+    };
+  }
+
+  /** Runs of sectors with one and the same undamaged source; a run without text has none. */
+  #sectorGroups(
+    evidence: readonly SectorEvidence[],
+    volume: number,
+    block: number,
+  ): readonly { readonly from: number; readonly to: number; readonly text: string | undefined }[] {
+    const groups: { from: number; to: number; text: string | undefined }[] = [];
+    for (const [sector, found] of evidence.entries()) {
+      const text = this.#sectorText(found, { volume, block, sector });
+      const last = groups.at(-1);
+      if (last !== undefined && last.text === text) last.to = sector;
+      else groups.push({ from: sector, to: sector, text });
+    }
+    return groups;
+  }
+
+  #sectorText(found: SectorEvidence, own: Source["address"]): string | undefined {
+    if (found.kind === "zeros") return "zeros";
+    if (found.kind !== "ours" || found.differingBits > 0) return undefined;
+    const { address } = found.source;
+    const position = this.#positionOf(found.source);
+    const what = position === undefined ? "a value of no operation" : this.describeState(position);
+    const isOwn =
+      address.volume === own.volume && address.block === own.block && address.sector === own.sector;
+    return isOwn ? what : `${what}, of ${addressText(address)}, sector ${address.sector}`;
+  }
+
+  /** The operation that drew a value, if the history has it: it visits the extent, covers the block, writes data. */
+  #positionOf({ vd, address }: Source): number | undefined {
+    const { geometry, run } = this.#workload;
+    const { volume, block } = address;
+    if (block >= (geometry.volumeBlocks[volume] ?? 0)) return undefined;
+    const drawn = rngInverse(run.format.seed, vd, valueStream(volume, block));
+    if (drawn < 1n || drawn > BigInt(positionOf(highestLts, 254))) return undefined;
+    const position = Number(drawn);
+    const { lts, operationId } = operationAt(position);
+    const { extent } = this.#workload.visit(lts);
+    if (extent.pd !== geometry.pdOf(volume, block)) return undefined;
+    const operation = this.#workload.operationOn(lts, block - extent.firstBlock);
+    return operation?.operationId === operationId && effectOf(operation.kind) === "data"
+      ? position
+      : undefined;
+  }
+
+  #laterZeroing(extent: Extent, block: number, ltsMax: number): number | undefined {
+    const { window } = this.#workload;
+    const last = window.lastLts(extent.pd, ltsMax);
+    let lts = last === undefined ? window.firstLts(extent.pd) : window.nextLts(last);
+    for (; lts <= this.#tracker.ltsStartedMax; lts = window.nextLts(lts)) {
+      const operation = this.#workload.operationOn(lts, block);
+      if (operation !== undefined && effectOf(operation.kind) === "zeros")
+        return -positionOf(lts, operation.operationId);
+    }
+    return undefined;
+  }
+
+  #operation(state: number) {
+    const { lts, operationId } = operationAt(state);
+    return this.#workload.visit(lts).operations.find((operation) => operation.operationId === operationId);
+  }
+
+  #reference(state: number, role: OperationReference["role"]): OperationReference {
+    const { lts, operationId } = operationAt(state);
+    const { extent } = this.#workload.visit(lts);
+    const operation = this.#operation(state)!;
+    return {
+      lts,
+      operationId,
+      kind: operation.kind,
+      block: extent.firstBlock + operation.firstBlock,
+      blockCount: operation.blockCount,
+      role,
+    };
+  }
+}
+
+/** The one source of all sectors, each in its place; `undefined` if there is none. */
+function wholeBlock(sources: readonly (Source | undefined)[]): Source | undefined {
+  const [first] = sources;
+  const isWhole = sources.every(
+    (source, sector) =>
+      source !== undefined &&
+      source.vd === first?.vd &&
+      source.address.sector === sector &&
+      source.address.block === first.address.block &&
+      source.address.volume === first.address.volume,
+  );
+  return isWhole ? first : undefined;
+}
+
+function flipped(count: number, firstByte: number, bytes: Uint8Array, reference: Uint8Array): Finding {
+  const bit = 31 - Math.clz32((bytes[firstByte]! ^ reference[firstByte]!) & 0xff);
+  return {
+    class: "bit-flip",
+    summary:
+      count === 1
+        ? `bit ${bit} of byte ${firstByte} is flipped, all else is right`
+        : `${count} bits are flipped, the first in byte ${firstByte}, all else is right`,
+    observed: `byte ${firstByte} is ${hex(bytes[firstByte]!)}, expected ${hex(reference[firstByte]!)}`,
+  };
+}
+
+function addressText({ volume, block }: Source["address"]): string {
+  return `block ${block} of volume ${volume}`;
+}
+
+function hexStart(bytes: Uint8Array): string {
+  return `${Array.from(bytes.subarray(0, 16), hex).join(" ")} …`;
+}
+
+function hex(byte: number): string {
+  return byte.toString(16).padStart(2, "0");
+}

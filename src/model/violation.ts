@@ -1,0 +1,111 @@
+/**
+ * What a checker says when something is wrong.
+ *
+ * @packageDocumentation
+ */
+import type { Operation } from "../selectors/operations.ts";
+
+/** The rule that broke. */
+export type Rule = "quiescent" | "snapshot" | "diff";
+
+/**
+ * Classes of fault, named from the evidence itself.
+ *
+ * Of a block: `lost-write` the version before the expected one, as if the newest had never been stored; `stale` an
+ * older one; `zeroed`; `resurrected` data from before the block was made zero; `extra-data` this run's data where
+ * none was written; `ghost-write` an operation that had been shown never to have happened; `refused-write` one that
+ * the target had refused; `misdirected` another block's content; `torn` sectors of different versions;
+ * `mixed` pieces of another block inside; `bit-flip`; `foreign` another run's; `garbage`.
+ *
+ * Of a snapshot, beside these: `late-leak` an operation submitted after the snapshot; `early-miss` one completed
+ * before it is missing; `mutated` a block that was right when it was read before.
+ *
+ * Of a diff: `omission`, `over-report`, `wrong-offset`, `contract`, `nondeterministic`, `deleted-base-answered`.
+ */
+export type FaultClass =
+  | "lost-write"
+  | "stale"
+  | "zeroed"
+  | "resurrected"
+  | "extra-data"
+  | "ghost-write"
+  | "refused-write"
+  | "misdirected"
+  | "torn"
+  | "mixed"
+  | "bit-flip"
+  | "foreign"
+  | "garbage"
+  | "late-leak"
+  | "early-miss"
+  | "mutated"
+  | "omission"
+  | "over-report"
+  | "wrong-offset"
+  | "contract"
+  | "nondeterministic"
+  | "deleted-base-answered";
+
+/** An operation with its place in the history. */
+export interface OperationReference {
+  readonly lts: number;
+  readonly operationId: number;
+  readonly kind: Operation["kind"];
+  /** First block on the volume. */
+  readonly block: number;
+  readonly blockCount: number;
+  /** What it has to do with the violation. */
+  readonly role: "expected" | "observed" | "touched";
+}
+
+export interface Violation {
+  readonly rule: Rule;
+  readonly class: FaultClass;
+  /** One sentence: what was seen, and what it says about the fault. */
+  readonly summary: string;
+  readonly volume: number;
+  /** First block concerned, and how many. */
+  readonly block: number;
+  readonly blockCount: number;
+  /** The snapshot concerned, and of a diff its base; by number. */
+  readonly snapshot?: number;
+  readonly base?: number;
+  /** The lts as of which the model was asked. */
+  readonly ltsMax: number;
+  readonly expected: string;
+  readonly observed: string;
+  readonly operations: readonly OperationReference[];
+  /** Whether the same bytes came back when the block was read again: written wrong, or read wrong. */
+  readonly rereads?: "same" | "healed" | "changing" | "failed";
+}
+
+/** Text for people, a few lines. */
+export function describeViolation(violation: Violation): string {
+  const { rule, class: name, volume, block, blockCount, snapshot, base, ltsMax } = violation;
+  const blocks = blockCount === 1 ? `block ${block}` : `blocks ${block} to ${block + blockCount - 1}`;
+  const of =
+    rule === "diff"
+      ? ` in the diff of snapshot ${snapshot} ${base === undefined ? "without base" : `against snapshot ${base}`}`
+      : snapshot === undefined
+        ? ""
+        : ` of snapshot ${snapshot}`;
+  const lines = [
+    `${name}: volume ${volume}, ${blocks}${of} (rule ${rule}, as of lts ${ltsMax})`,
+    `  ${violation.summary}`,
+    `  expected  ${violation.expected}`,
+    `  observed  ${violation.observed}`,
+  ];
+  for (const { role, lts, operationId, kind, block: first, blockCount: count } of violation.operations)
+    lines.push(
+      `  ${role.padEnd(8)}  lts ${lts}, operation ${operationId}: ${kind} of ${count} blocks from ${first}`,
+    );
+  if (violation.rereads !== undefined) lines.push(`  re-read   ${rereadsText[violation.rereads]}`);
+  return lines.join("\n");
+}
+
+const rereadsText = {
+  same: "the same bytes each time: what is stored is wrong",
+  healed: "the expected bytes: what is stored is right, the read was wrong",
+  changing: "other bytes, wrong again",
+  failed: "the target could not read the block again",
+} as const;
