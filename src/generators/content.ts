@@ -67,6 +67,8 @@ export interface SectorAddress {
 
 const slotMultiplier = 0x9e3779b97f4a7c15n;
 const tagMultiplier = 0xd1342543de82ef95n;
+/** Keeps zeros from being a header. */
+const tagSalt = 0xa0761d6478bd642fn;
 const alphabet = "\n ,.acdehilnorst";
 const tableSeed = 0x6861_7272_6f77n;
 
@@ -202,7 +204,9 @@ function laneKey(format: ContentFormat, vd: bigint, packed: bigint): Uint8Array 
 
 function tag(vd: bigint, runId: bigint, packed: bigint, kind: number): bigint {
   const turned = u64((packed << 32n) | (packed >> 32n));
-  return (mix(vd ^ u64(runId * tagMultiplier) ^ turned ^ (BigInt(kind) << 56n)) & ~0xffn) | BigInt(kind);
+  return (
+    (mix(vd ^ u64(runId * tagMultiplier) ^ turned ^ (BigInt(kind) << 56n) ^ tagSalt) & ~0xffn) | BigInt(kind)
+  );
 }
 
 function packAddress({ volume, block, sector }: SectorAddress): bigint {

@@ -62,11 +62,29 @@ export class ContentChecker {
     return { states, wrong };
   }
 
+  /** Whether one block, read to `address`, is in a state that it may be in; decides nothing. */
+  isRight({
+    extent,
+    block,
+    ltsMax,
+    address,
+  }: {
+    extent: Extent;
+    block: number;
+    ltsMax: number;
+    address: number;
+  }): boolean {
+    for (const state of this.#reconciler.candidates(extent, block, ltsMax))
+      if (this.#shows(extent, block, address, state)) return true;
+    return false;
+  }
+
   /** Whether a block that is not in its newest state is in another that doubt allows; decides the doubt. */
   #acceptOlder(extent: Extent, block: number, ltsMax: number, address: number): boolean {
+    const source = address + block * this.#workload.geometry.blockSizeBytes;
     const candidates = [...this.#reconciler.candidates(extent, block, ltsMax)];
     const found = candidates.findIndex(
-      (state, index) => index > 0 && this.#shows(extent, block, address, state),
+      (state, index) => index > 0 && this.#shows(extent, block, source, state),
     );
     if (found < 0) return false;
     const onVolume = extent.firstBlock + block;
@@ -75,11 +93,10 @@ export class ContentChecker {
     return true;
   }
 
-  #shows(extent: Extent, block: number, address: number, state: number): boolean {
-    const { sectorsPerBlock: sectorCount, blockSizeBytes } = this.#workload.geometry;
+  #shows(extent: Extent, block: number, source: number, state: number): boolean {
+    const { sectorsPerBlock: sectorCount } = this.#workload.geometry;
     this.#one.values[0] = state;
     const at = { volume: extent.volume, block: extent.firstBlock + block, blockCount: 1, sectorCount };
-    const source = address + block * blockSizeBytes;
     return this.#workload.run.verify(at, source, this.#one.address, this.#verdicts.address + block) === 0;
   }
 

@@ -14,7 +14,7 @@ import {
   operationKinds,
   positionOf,
 } from "../selectors/operations.ts";
-import type { Visit, Workload } from "../selectors/workload.ts";
+import type { Workload } from "../selectors/workload.ts";
 import type { Reconciler } from "./reconciler.ts";
 import type { OperationOutcome, Tracker } from "./tracker.ts";
 
@@ -89,7 +89,7 @@ export class Ledger {
     this.#states = new Float64Array(workload.geometry.extentBlocks);
   }
 
-  visited(_visit: Visit): void {
+  visited(): void {
     this.#ltsCount++;
   }
 
@@ -153,6 +153,18 @@ export class Ledger {
   /** Records, once, that something is not checked in this run. */
   notChecked(what: string, why: string): void {
     this.#notChecked.set(what, why);
+  }
+
+  /** The totals that cost nothing to know, for progress lines. */
+  get totals(): {
+    readonly operationCount: number;
+    readonly bytesWritten: number;
+    readonly diffsProven: number;
+  } {
+    let operationCount = 0;
+    for (const count of this.#operations.values()) operationCount += count;
+    const bytesWritten = this.#blocksWritten * this.#workload.geometry.blockSizeBytes;
+    return { operationCount, bytesWritten, diffsProven: this.#diffsProven };
   }
 
   /** Share of the extents reached whose newest content is proven, 0 to 1: cheap, for progress lines. */

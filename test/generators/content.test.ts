@@ -76,6 +76,11 @@ describe("the content of a sector", () => {
     );
   });
 
+  test("is never zeros, and zeros are no header", () => {
+    expect(isStamped(new Uint8Array(512))).toBe(false);
+    expect(readHeader(format(mixed), new Uint8Array(512))).toBeUndefined();
+  });
+
   test("loses its header to any flipped bit of it", () => {
     const f = format(mixed);
     fc.assert(

@@ -21,6 +21,7 @@ export const CONTEXT_TABLES: usize = 512;
 const KIND_TEXT: u32 = 2;
 const SLOT_MULTIPLIER: u64 = 0x9e3779b97f4a7c15;
 const TAG_MULTIPLIER: u64 = 0xd1342543de82ef95;
+const TAG_SALT: u64 = 0xa0761d6478bd642f;
 
 /** Sixteen letters in ASCII order, so that text keeps the order of the nibbles it stands for. */
 const alphabet: v128 = i8x16(0x0a, 0x20, 0x2c, 0x2e, 0x61, 0x63, 0x64, 0x65, 0x68, 0x69, 0x6c, 0x6e, 0x6f, 0x72, 0x73, 0x74);
@@ -46,7 +47,7 @@ function headerLow(context: usize, vd: u64): v128 {
 
 @inline
 function headerHigh(context: usize, vd: u64, address: u64, kind: u32): v128 {
-  const tag = (mix(vd ^ (load<u64>(context, CONTEXT_RUN) * TAG_MULTIPLIER) ^ rotl<u64>(address, 32) ^ (<u64>kind << 56)) & ~0xff) | kind;
+  const tag = (mix(vd ^ (load<u64>(context, CONTEXT_RUN) * TAG_MULTIPLIER) ^ rotl<u64>(address, 32) ^ (<u64>kind << 56) ^ TAG_SALT) & ~0xff) | kind;
   return i64x2.replace_lane(i64x2.splat(address), 1, tag);
 }
 

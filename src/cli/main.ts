@@ -1,0 +1,119 @@
+#!/usr/bin/env node
+/**
+ * The command line.
+ *
+ * @packageDocumentation
+ */
+import { readFileSync } from "node:fs";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { checkConfigs, printSchema, showConfig } from "./config-commands.ts";
+import { exitCodes } from "./exit-codes.ts";
+import { type FuzzFlags, fuzz } from "./fuzz.ts";
+import { logLevels } from "./log.ts";
+import { type ServeFlags, serve } from "./serve.ts";
+
+const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
+  version: string;
+};
+
+/** Aborted by the first SIGINT or SIGTERM; the second ends the process at once. */
+const stop = new AbortController();
+for (const name of ["SIGINT", "SIGTERM"] as const)
+  process.on(name, () => {
+    if (stop.signal.aborted) process.exit(exitCodes.interrupted);
+    stop.abort();
+  });
+
+const serveCommand = [process.execPath, ...process.execArgv, process.argv[1]!, "serve"];
+
+const program = new Command("harrow")
+  .description(
+    "Writes a seeded workload to block volumes and proves what volumes, snapshots and their diffs must hold.",
+  )
+  .version(version)
+  .exitOverride()
+  .configureHelp({ showGlobalOptions: true })
+  .showHelpAfterError("(harrow --help tells more)");
+
+const logLevel = () =>
+  new Option("--log-level <level>", "what to log to standard error").choices(logLevels).default("warn");
+const logJson = () => new Option("--log-json", "log as lines of JSON");
+
+program
+  .command("fuzz")
+  .description("run a workload and check it; the embedded target if nothing else is said")
+  .argument("[conf.yml]", "configuration; every key has a default")
+  .option("--seed <seed>", "64 bits that decide everything, decimal or 0x…; drawn and printed if absent")
+  .option("--duration <time>", "end after so long, such as 90s, 5min or 8h")
+  .option("--lts <count>", "end after so many logical timestamps")
+  .option("--target <kind>", "embedded, memory or lightbits, in place of the configuration's target")
+  .option("--directory <dir>", "where the embedded target keeps its volumes; in memory if absent")
+  .option("--overwrite", "use volumes even if they hold data, which is destroyed")
+  .option("--failures <dir>", "where failure folders are made (failures)")
+  .option("--json", "print one JSON object, and no progress")
+  .option("--quiet", "show no progress")
+  .addOption(logLevel())
+  .addOption(logJson())
+  .addHelpText(
+    "after",
+    "\nExit codes: 0 consistent, 1 violation, 2 bad usage or configuration, 3 the target failed, 130 interrupted.",
+  )
+  .action(async (file: string | undefined, flags: FuzzFlags) => {
+    process.exitCode = await fuzz({ file, flags, version, serveCommand, signal: stop.signal });
+  });
+
+program
+  .command("serve")
+  .description("serve thin volumes with snapshots over NVMe/TCP, controlled over REST")
+  .option("--host <address>", "address of both servers; any but loopback needs a token", "127.0.0.1")
+  .option("--nvme-port <port>", "port of the NVMe/TCP target; 0 lets the system choose", port, 0)
+  .option("--api-port <port>", "port of the REST control plane; 0 lets the system choose", port, 0)
+  .option("--directory <dir>", "where volumes are kept; in memory if absent")
+  .option("--token-env <name>", "environment variable with the bearer token that the control plane asks for")
+  .option("--exit-with-parent", "end when standard input closes")
+  .addOption(logLevel())
+  .addOption(logJson())
+  .action(async (flags: ServeFlags) => {
+    process.exitCode = await serve(flags, { version, signal: stop.signal });
+  });
+
+const config = program.command("config").description("check, show or describe configurations");
+config
+  .command("check")
+  .description("say whether files can be used, every problem with line and column")
+  .argument("<conf.yml...>")
+  .action(async (files: string[]) => {
+    process.exitCode = await checkConfigs(files);
+  });
+config
+  .command("show")
+  .description("print a configuration with every default filled in")
+  .argument("[conf.yml]")
+  .action(async (file: string | undefined) => {
+    process.exitCode = await showConfig(file);
+  });
+config
+  .command("schema")
+  .description("print the JSON schema of configurations, for editors")
+  .action(() => {
+    process.exitCode = printSchema();
+  });
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : exitCodes.usage;
+  else {
+    process.stderr.write(
+      `harrow: this is a bug of harrow's own, please report it\n${error instanceof Error ? error.stack : error}\n`,
+    );
+    process.exitCode = exitCodes.usage;
+  }
+}
+
+function port(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value > 65_535)
+    throw new InvalidArgumentError("expected a port from 0 to 65535");
+  return value;
+}

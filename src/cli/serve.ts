@@ -1,0 +1,54 @@
+/**
+ * `harrow serve`: the embedded target as a process, for the runner and for anyone's own experiments.
+ *
+ * @packageDocumentation
+ */
+import { serveProcess } from "../sut/embedded/process.ts";
+import { StoreError } from "../sut/store/port.ts";
+import { exitCodes } from "./exit-codes.ts";
+import { createLog, type LogLevel } from "./log.ts";
+
+export interface ServeFlags {
+  readonly host: string;
+  readonly nvmePort: number;
+  readonly apiPort: number;
+  readonly directory?: string;
+  readonly tokenEnv?: string;
+  readonly exitWithParent?: true;
+  readonly logLevel: LogLevel;
+  readonly logJson?: true;
+}
+
+/** @returns The exit code. */
+export async function serve(
+  flags: ServeFlags,
+  { version, signal }: { readonly version: string; readonly signal: AbortSignal },
+): Promise<number> {
+  const log = createLog({ level: flags.logLevel, json: flags.logJson ?? false });
+  const token = flags.tokenEnv === undefined ? undefined : process.env[flags.tokenEnv];
+  if (flags.tokenEnv !== undefined && (token === undefined || token === "")) {
+    process.stderr.write(`harrow serve: ${flags.tokenEnv} is not set, though --token-env names it\n`);
+    return exitCodes.usage;
+  }
+  try {
+    await serveProcess(
+      {
+        store:
+          flags.directory === undefined ? { kind: "memory" } : { kind: "directory", path: flags.directory },
+        host: flags.host,
+        nvmePort: flags.nvmePort,
+        apiPort: flags.apiPort,
+        volatileWriteCache: flags.directory !== undefined,
+        productVersion: version,
+        ...(token === undefined ? {} : { token }),
+        log,
+      },
+      { output: process.stdout, parent: flags.exitWithParent ? process.stdin : undefined, stop: signal },
+    );
+    return exitCodes.consistent;
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    process.stderr.write(`harrow serve: ${error.message}\n`);
+    return error instanceof StoreError ? exitCodes.target : exitCodes.usage;
+  }
+}

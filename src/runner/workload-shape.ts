@@ -1,0 +1,41 @@
+/**
+ * From a configuration to the workload that it describes.
+ *
+ * @packageDocumentation
+ */
+import { chunkBlocks } from "../generators/keys.ts";
+import { Geometry } from "../selectors/geometry.ts";
+import type { WorkloadShape } from "../selectors/workload.ts";
+import type { Config } from "./config/schema.ts";
+
+/** The transfer limit of most targets, at which requests are split. */
+const transferBytes = 128 * 1024;
+
+export function workloadShape(config: Config): WorkloadShape {
+  const { volumes, volumeSize, blockSize, extentSize } = config.geometry;
+  const geometry = new Geometry({
+    blockSizeBytes: blockSize,
+    volumeBlocks: Array.from({ length: volumes }, () => volumeSize / blockSize),
+    extentBlocks: extentSize / blockSize,
+  });
+  const { operations, snapshots } = config;
+  return {
+    geometry,
+    window: { windowSize: config.window.size, slideAfterRepeats: config.window.slideAfterRepeats },
+    operations: {
+      batches: operations.batches,
+      operationsPerBatch: operations.perBatch,
+      blocksPerOperation: operations.blocks,
+      weights: operations.weights,
+      edgeBlocks: [chunkBlocks, transferBytes / blockSize],
+    },
+    control: {
+      every: snapshots.every,
+      keep: snapshots.keep,
+      far: snapshots.far,
+      withoutBase: snapshots.withoutBase,
+      deletedBase: snapshots.deletedBase,
+    },
+    content: config.content,
+  };
+}
