@@ -14,7 +14,7 @@ import { Run } from "../runner/run.ts";
 import { type RunResult, runSequential } from "../runner/sequential-runner.ts";
 import { openTarget } from "../runner/target.ts";
 import { TargetFailure } from "../runner/target-failure.ts";
-import { LaunchError } from "../sut/embedded/launch.ts";
+import { LaunchError } from "../sut/embedded/target-process.ts";
 import { ControllerError } from "../sut/initiator/errors.ts";
 import { ServiceError } from "../sut/port.ts";
 import { exitCodes } from "./exit-codes.ts";
@@ -118,6 +118,7 @@ function overrides(flags: FuzzFlags): readonly Override[] {
     override("--duration", ["runner", "duration"], flags.duration),
     override("--lts", ["runner", "lts"], flags.lts === undefined ? undefined : Number(flags.lts)),
     override("--target", ["target"], flags.target === undefined ? undefined : { kind: flags.target }),
+    override("--directory", ["target", "kind"], flags.directory === undefined ? undefined : "embedded"),
     override("--directory", ["target", "directory"], flags.directory),
     override("--failures", ["failures"], flags.failures),
     override("--overwrite", ["overwrite"], flags.overwrite),

@@ -1,0 +1,153 @@
+/**
+ * The embedded target: a store of thin volumes with its two faces, NVMe/TCP for data and REST for control.
+ *
+ * Started in the order store, data, control and stopped in the reverse, so that nobody is told of a volume that
+ * cannot be reached.
+ *
+ * @packageDocumentation
+ */
+
+import { createHash, randomBytes } from "node:crypto";
+import { resolve } from "node:path";
+import type { ControlPlaneLog } from "../control-plane/context.ts";
+import { type ControlPlaneOptions, serveControlPlane } from "../control-plane/server.ts";
+import { isLoopback } from "../loopback.ts";
+import { openStore, type StoreOptions } from "../store/open.ts";
+import type { TargetLog, TargetOptions } from "../target/options.ts";
+import { serveTarget } from "../target/server.ts";
+
+export interface EmbeddedOptions
+  extends Pick<ControlPlaneOptions, "token" | "creatingMs" | "diffPageRangesMax" | "productVersion">,
+    Pick<TargetOptions, "headerDigest" | "dataDigest" | "mdts" | "volatileWriteCache"> {
+  /** Where the volumes live: in memory, or in a directory that survives the process. */
+  readonly store: StoreOptions;
+  /**
+   * Address of both listeners; 127.0.0.1 if absent. Any that is not loopback needs a token, which guards the
+   * control plane alone: the NVMe/TCP target asks its hosts for nothing.
+   */
+  readonly host?: string;
+  /** Port of the NVMe/TCP target; 0, or absent, picks a free one. */
+  readonly nvmePort?: number;
+  /** Port of the control plane; 0, or absent, picks a free one. */
+  readonly apiPort?: number;
+  /** NQN of the subsystem; if absent, one that a directory keeps and that is new for each store in memory. */
+  readonly subsystemNqn?: string;
+  readonly log?: TargetLog & ControlPlaneLog;
+}
+
+export interface EmbeddedTarget extends AsyncDisposable {
+  /** Base URL of the control plane. */
+  readonly apiUrl: string;
+  /** `host:port` of the NVMe/TCP target. */
+  readonly nvmeEndpoint: string;
+  readonly subsystemNqn: string;
+}
+
+/** @throws {Error} If an option cannot be used, the store not opened or an address not bound; nothing stays open. */
+export async function serveEmbedded(options: EmbeddedOptions): Promise<EmbeddedTarget> {
+  const { host = "127.0.0.1", token, log } = options;
+  if (!isLoopback(host) && token === undefined) {
+    throw new Error(`the target does not serve ${host} without a token: set one, or bind 127.0.0.1`);
+  }
+  const identity = identityOf(options.store);
+  const subsystemNqn = options.subsystemNqn ?? `nqn.2014-08.org.nvmexpress:uuid:${identity.clusterUuid}`;
+  await using opened = new AsyncStack();
+
+  const store = opened.use(await openStore(options.store));
+  const target = opened.use(
+    await serveTarget({
+      store,
+      subsystemNqn,
+      serial: identity.serial,
+      host,
+      port: options.nvmePort ?? 0,
+      ...pick(options, ["headerDigest", "dataDigest", "mdts", "volatileWriteCache"]),
+      ...(log !== undefined && { log }),
+    }),
+  );
+  const controlPlane = opened.use(
+    await serveControlPlane({
+      store,
+      host,
+      port: options.apiPort ?? 0,
+      subsystemNqn,
+      nvmeEndpoints: [target.address],
+      clusterUuid: identity.clusterUuid,
+      nodeUuid: identity.nodeUuid,
+      ...pick(options, ["token", "creatingMs", "diffPageRangesMax", "productVersion"]),
+      ...(log !== undefined && { log }),
+    }),
+  );
+  const running = opened.move();
+  return {
+    apiUrl: controlPlane.url,
+    nvmeEndpoint: target.address,
+    subsystemNqn,
+    [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
+  };
+}
+
+/** Things that are open, closed in the reverse order of their opening. Node 20 has no AsyncDisposableStack. */
+class AsyncStack implements AsyncDisposable {
+  #resources: AsyncDisposable[] = [];
+  #disposal: Promise<void> | undefined;
+
+  use<Resource extends AsyncDisposable>(resource: Resource): Resource {
+    this.#resources.push(resource);
+    return resource;
+  }
+
+  /** Hands the resources over to a new stack; this one then closes nothing. */
+  move(): AsyncStack {
+    const heir = new AsyncStack();
+    heir.#resources = this.#resources;
+    this.#resources = [];
+    return heir;
+  }
+
+  /** Closes everything even if closing something fails, and reports the first failure. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return (this.#disposal ??= this.#dispose());
+  }
+
+  async #dispose(): Promise<void> {
+    const failures: unknown[] = [];
+    for (const resource of this.#resources.reverse()) {
+      try {
+        await resource[Symbol.asyncDispose]();
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    if (failures.length > 0) throw failures[0];
+  }
+}
+
+/** Ids that stay the same each time a directory is served, so that hosts find the same subsystem again. */
+function identityOf(store: StoreOptions) {
+  const seed = store.kind === "directory" ? resolve(store.path) : randomBytes(32);
+  const digest = createHash("sha256").update("harrow embedded target\0").update(seed).digest();
+  return {
+    clusterUuid: uuidOf(digest.subarray(0, 16)),
+    nodeUuid: uuidOf(digest.subarray(16, 32)),
+    serial: digest.toString("hex", 0, 10),
+  };
+}
+
+/** A UUID of version 8 (RFC 9562), whose content is the maker's own. */
+function uuidOf(bytes: Uint8Array): string {
+  const hex = Buffer.from(bytes).toString("hex");
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
+}
+
+/** The named options that are given; an absent one stays absent. */
+function pick<Source extends object, Key extends keyof Source>(
+  source: Source,
+  keys: readonly Key[],
+): { [K in Key]?: Exclude<Source[K], undefined> } {
+  return Object.fromEntries(
+    keys.filter((key) => source[key] !== undefined).map((key) => [key, source[key]]),
+  ) as {
+    [K in Key]?: Exclude<Source[K], undefined>;
+  };
+}

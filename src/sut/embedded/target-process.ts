@@ -1,0 +1,146 @@
+/**
+ * One process of the embedded target, from its start to its end.
+ *
+ * @packageDocumentation
+ */
+
+import { type ChildProcessByStdio, spawn } from "node:child_process";
+import type { Readable, Writable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
+import { parseReadyLine, type ReadyMessage, readyLineLengthMax } from "./ready-line.ts";
+
+/** How a process ended: one of the two is a value, or none if it could not be started. */
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** The process did not start, or not say where it serves. The message has the end of its standard error. */
+export class LaunchError extends Error {
+  override readonly name = "LaunchError";
+}
+
+export interface TargetProcessOptions {
+  /** Program and all its arguments. */
+  readonly command: readonly string[];
+  /** Added to the environment of this process. */
+  readonly environment: Readonly<Record<string, string>>;
+  readonly readyTimeoutMs: number;
+  readonly stopTimeoutMs: number;
+}
+
+const stderrTailLength = 4096;
+
+export class TargetProcess {
+  readonly #child: ChildProcessByStdio<Writable, Readable, Readable>;
+  readonly #exit: Promise<Exit>;
+  readonly #name: string;
+  readonly #stopTimeoutMs: number;
+  #stderrTail = "";
+
+  private constructor({ command, environment, stopTimeoutMs }: TargetProcessOptions) {
+    const [program = "", ...rest] = command;
+    this.#name = command.join(" ");
+    this.#stopTimeoutMs = stopTimeoutMs;
+    const child = spawn(program, rest, {
+      env: { ...process.env, ...environment },
+      // Standard input stays open and empty: it closes when this process ends, in whatever way.
+      stdio: ["pipe", "pipe", "pipe"],
+      // A process group of its own: Ctrl-C reaches the checker, which then stops the target in order.
+      detached: true,
+    });
+    this.#child = child;
+    child.stdin.on("error", () => undefined);
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      this.#stderrTail = (this.#stderrTail + text).slice(-stderrTailLength);
+    });
+    this.#exit = new Promise((resolve) => {
+      child.once("error", (error) => {
+        this.#stderrTail += error.message;
+        if (child.pid === undefined) resolve({ code: null, signal: null });
+      });
+      child.once("close", (code, signal) => resolve({ code, signal }));
+    });
+  }
+
+  /** @throws {LaunchError} If it does not serve within the time; it is killed then. */
+  static async start(
+    options: TargetProcessOptions,
+  ): Promise<{ process: TargetProcess; ready: ReadyMessage }> {
+    const target = new TargetProcess(options);
+    const late = new AbortController();
+    try {
+      const ready = await Promise.race([
+        target.#firstLine(),
+        target.#exit.then((exit) => target.#problem(`${describeExit(exit)} before it served`)),
+        sleep(options.readyTimeoutMs, undefined, { signal: late.signal }).then(() =>
+          target.#problem(`did not serve within ${options.readyTimeoutMs} ms`),
+        ),
+      ]);
+      if (ready instanceof LaunchError) throw ready;
+      return { process: target, ready };
+    } catch (error) {
+      await target.kill();
+      throw error;
+    } finally {
+      late.abort();
+    }
+  }
+
+  /** Process id while it runs. */
+  get pid(): number | undefined {
+    return this.#child.exitCode === null && this.#child.signalCode === null ? this.#child.pid : undefined;
+  }
+
+  /** The end of what it said on its standard error. */
+  get stderrTail(): string {
+    return this.#stderrTail.trim();
+  }
+
+  /** SIGKILL, as a crash is; resolves when it has ended. */
+  kill(): Promise<Exit> {
+    this.#child.kill("SIGKILL");
+    return this.#exit;
+  }
+
+  /** SIGTERM, and SIGKILL if it takes too long; resolves when it has ended. */
+  async stop(): Promise<Exit> {
+    this.#child.kill("SIGTERM");
+    const timer = setTimeout(() => this.#child.kill("SIGKILL"), this.#stopTimeoutMs);
+    try {
+      return await this.#exit;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** The ready message, or what is wrong with the first line. Later output is dropped. */
+  #firstLine(): Promise<ReadyMessage | LaunchError> {
+    return new Promise((resolve) => {
+      let text = "";
+      this.#child.stdout.setEncoding("utf8").on("data", (part: string) => {
+        if (text.length > readyLineLengthMax || text.includes("\n")) return;
+        text += part;
+        const end = text.indexOf("\n");
+        if (end >= 0) {
+          const line = text.slice(0, end);
+          const got = line.slice(0, 200);
+          resolve(parseReadyLine(line) ?? this.#problem(`was to say {"ready":…} first, and said '${got}'`));
+        } else if (text.length > readyLineLengthMax) {
+          resolve(this.#problem(`said more than ${readyLineLengthMax} characters without a line break`));
+        }
+      });
+    });
+  }
+
+  #problem(what: string): LaunchError {
+    const said =
+      this.stderrTail === "" ? "nothing on standard error" : `on standard error:\n${this.stderrTail}`;
+    return new LaunchError(`${this.#name}\n${what}; ${said}`);
+  }
+}
+
+function describeExit({ code, signal }: Exit): string {
+  if (signal !== null) return `ended by ${signal}`;
+  return code === null ? "could not be started" : `ended with code ${code}`;
+}

@@ -1,0 +1,170 @@
+/**
+ * The one NVMe/TCP connection through which all volumes of a cluster are reached.
+ *
+ * A cluster is one subsystem and its volumes are namespaces of it, so the connection is made for the first
+ * volume that is opened, and made again when it is found lost for good. How to connect is given by the caller.
+ *
+ * @packageDocumentation
+ */
+
+import { ControllerError } from "../initiator/errors.ts";
+import {
+  type BlockDevice,
+  type CallOptions,
+  type OutcomeCode,
+  ServiceError,
+  type ServiceErrorCode,
+} from "../port.ts";
+import { printable } from "./answer.ts";
+import type { ClusterInfo } from "./decode.ts";
+
+export interface Endpoint {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** A connection to a subsystem, such as the initiator's controller. */
+export interface NamespaceConnection extends AsyncDisposable {
+  /**
+   * @param options.waitMs - How long to wait for a namespace that is not there yet.
+   * @throws {ControllerError} `ERR_CLOSED` or `ERR_CONNECTION_LOST` from a connection that is of no more use.
+   */
+  openNamespace(
+    request: { readonly uuid: string },
+    options?: { readonly signal?: AbortSignal; readonly waitMs?: number },
+  ): Promise<BlockDevice>;
+}
+
+export type ConnectNamespaces = (where: {
+  /** Not empty; all lead to the same subsystem. */
+  readonly endpoints: readonly Endpoint[];
+  readonly subsystemNqn: string;
+}) => Promise<NamespaceConnection>;
+
+export interface DataPathOptions {
+  readonly connect: ConnectNamespaces;
+  readonly clusterInfo: () => Promise<ClusterInfo>;
+  /** Deadline for opening a namespace. */
+  readonly waitTimeoutMs: number;
+}
+
+/** A volume that was just created may be announced to hosts a little later. */
+const namespaceWaitMs = 2000;
+
+export class DataPath implements AsyncDisposable {
+  readonly #options: DataPathOptions;
+  /** Those made so far; devices may still use one that is not used for new devices. */
+  readonly #connections: NamespaceConnection[] = [];
+  #current: Promise<NamespaceConnection> | undefined;
+  #isDisposed = false;
+
+  constructor(options: DataPathOptions) {
+    this.#options = options;
+  }
+
+  /** @throws {ServiceError} Also for whatever goes wrong with the connection. */
+  async openNamespace(uuid: string, { signal }: CallOptions = {}): Promise<BlockDevice> {
+    const { waitTimeoutMs } = this.#options;
+    const deadline = AbortSignal.timeout(waitTimeoutMs);
+    const either = signal === undefined ? deadline : AbortSignal.any([signal, deadline]);
+    for (let attempt = 1; ; attempt++) {
+      const connecting = this.#shared();
+      try {
+        const connection = await unlessAborted(connecting, either);
+        return await connection.openNamespace({ uuid }, { signal: either, waitMs: namespaceWaitMs });
+      } catch (error) {
+        if (signal?.aborted)
+          throw new ServiceError("ERR_ABORTED", `opening ${uuid}: cancelled`, { cause: error });
+        if (deadline.aborted) {
+          throw new ServiceError("ERR_TIMEOUT", `opening ${uuid}: not done in ${waitTimeoutMs} ms`, {
+            cause: error,
+          });
+        }
+        if (!isLost(error)) throw serviceErrorOf(uuid, error);
+        if (this.#current === connecting) this.#current = undefined;
+        if (attempt === 2) throw serviceErrorOf(uuid, error);
+      }
+    }
+  }
+
+  #shared(): Promise<NamespaceConnection> {
+    if (this.#isDisposed) return Promise.reject(new ServiceError("ERR_ABORTED", "the service is closed"));
+    if (this.#current === undefined) {
+      const connecting = this.#open();
+      this.#current = connecting;
+      connecting.catch(() => {
+        if (this.#current === connecting) this.#current = undefined;
+      });
+    }
+    return this.#current;
+  }
+
+  async #open(): Promise<NamespaceConnection> {
+    const { nvmeEndpoints, subsystemNqn } = await this.#options.clusterInfo();
+    if (subsystemNqn === "" || nvmeEndpoints.length === 0) {
+      throw new ServiceError("ERR_BAD_ANSWER", "clusterinfo names no subsystemNQN or no nvmeEndpoints");
+    }
+    const endpoints = nvmeEndpoints.map(parseEndpoint);
+    const connection = await this.#options.connect({ endpoints, subsystemNqn });
+    if (this.#isDisposed) {
+      await connection[Symbol.asyncDispose]();
+      throw new ServiceError("ERR_ABORTED", "the service is closed");
+    }
+    this.#connections.push(connection);
+    return connection;
+  }
+
+  /** Closes the connections; one that is still being made is closed when it stands. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isDisposed = true;
+    const connections = this.#connections.splice(0);
+    await Promise.all(connections.map((connection) => connection[Symbol.asyncDispose]()));
+  }
+}
+
+/** Reads `host:port`, where an IPv6 address stands in brackets. */
+export function parseEndpoint(text: string): Endpoint {
+  const match = /^(?:\[([0-9a-f:.]{2,45})\]|([\w.-]{1,253})):(\d{1,5})$/i.exec(text);
+  const port = Number(match?.[3]);
+  const host = match?.[1] ?? match?.[2];
+  if (host === undefined || !(port >= 1 && port <= 65535)) {
+    throw new ServiceError(
+      "ERR_BAD_ANSWER",
+      `nvmeEndpoints: expected host:port, got '${printable(text, 80)}'`,
+    );
+  }
+  return { host, port };
+}
+
+function isLost(error: unknown): boolean {
+  return (
+    error instanceof ControllerError && (error.code === "ERR_CLOSED" || error.code === "ERR_CONNECTION_LOST")
+  );
+}
+
+const serviceCodes: Partial<Record<OutcomeCode, ServiceErrorCode>> = {
+  ERR_NAMESPACE_GONE: "ERR_NOT_FOUND",
+  ERR_INVALID_REQUEST: "ERR_INVALID_REQUEST",
+  ERR_UNSUPPORTED: "ERR_UNSUPPORTED",
+  ERR_TIMEOUT: "ERR_TIMEOUT",
+  ERR_CONNECTION_LOST: "ERR_UNREACHABLE",
+  ERR_CLOSED: "ERR_UNREACHABLE",
+  ERR_ABORTED: "ERR_ABORTED",
+};
+
+function serviceErrorOf(uuid: string, error: unknown): ServiceError {
+  if (error instanceof ServiceError) return error;
+  const code = error instanceof ControllerError ? serviceCodes[error.code] : undefined;
+  const message = error instanceof Error ? error.message : String(error);
+  return new ServiceError(code ?? "ERR_TARGET", `opening ${uuid}: ${message}`, { cause: error });
+}
+
+/** Settles as the promise does, or rejects when the signal aborts; the promise itself goes on for others. */
+function unlessAborted<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    if (signal.aborted) onAbort();
+    signal.addEventListener("abort", onAbort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+  });
+}

@@ -1,0 +1,178 @@
+/**
+ * Waiting for a service that acts in the background and may say "not now": with delays that double, with
+ * jitter, and with a limit in all.
+ *
+ * @packageDocumentation
+ */
+
+import { setTimeout as sleep } from "node:timers/promises";
+import { type CallOptions, ServiceError, type Snapshot, type Volume } from "../port.ts";
+
+interface Delays {
+  readonly firstMs: number;
+  /** Longest single delay. */
+  readonly delayMsMax: number;
+}
+
+/** Between two looks at a state. */
+const pollDelays: Delays = { firstMs: 5, delayMsMax: 1000 };
+/** After "not now". */
+const busyDelays: Delays = { firstMs: 25, delayMsMax: 4000 };
+
+/** One wait for one thing: asks to be called between tries. */
+export class Backoff {
+  readonly #delayMsMax: number;
+  readonly #totalMs: number;
+  readonly #random: () => number;
+  readonly #startMs = performance.now();
+  #nextMs: number;
+  #waitCount = 0;
+
+  constructor(options: Delays & { readonly totalMs: number; readonly random: () => number }) {
+    this.#nextMs = options.firstMs;
+    this.#delayMsMax = options.delayMsMax;
+    this.#totalMs = options.totalMs;
+    this.#random = options.random;
+  }
+
+  /** For messages: how long and how often has been waited. */
+  get summary(): string {
+    return `${((performance.now() - this.#startMs) / 1000).toFixed(1)} s and ${this.#waitCount + 1} tries`;
+  }
+
+  /**
+   * Waits for the next try.
+   *
+   * @returns `false`, at once, if the time is used up.
+   * @throws {ServiceError} `ERR_ABORTED`.
+   */
+  async wait(signal: AbortSignal | undefined): Promise<boolean> {
+    const leftMs = this.#startMs + this.#totalMs - performance.now();
+    if (leftMs <= 0) return false;
+    const delayMs = Math.min(this.#nextMs * (0.5 + this.#random() / 2), leftMs);
+    this.#nextMs = Math.min(this.#nextMs * 2, this.#delayMsMax);
+    this.#waitCount += 1;
+    try {
+      await sleep(delayMs, undefined, signal === undefined ? {} : { signal });
+    } catch (cause) {
+      throw new ServiceError("ERR_ABORTED", "the wait was cancelled", { cause });
+    }
+    return true;
+  }
+}
+
+/** A volume or snapshot that something is expected of. */
+export interface AwaitedObject<Shown extends Volume | Snapshot> {
+  /** For messages, such as `volume 0f…`. */
+  readonly what: string;
+  readonly read: () => Promise<Shown>;
+}
+
+export class Patience {
+  readonly #waitTimeoutMs: number;
+  readonly #random: () => number;
+
+  /**
+   * @param options.waitTimeoutMs - Limit of one wait in all.
+   * @param options.random - Draws from [0, 1); spreads clients that wait for the same thing.
+   */
+  constructor(options: { readonly waitTimeoutMs: number; readonly random: () => number }) {
+    this.#waitTimeoutMs = options.waitTimeoutMs;
+    this.#random = options.random;
+  }
+
+  backoff(delays: Delays = busyDelays): Backoff {
+    return new Backoff({ ...delays, totalMs: this.#waitTimeoutMs, random: this.#random });
+  }
+
+  /**
+   * Repeats a call for as long as the service says "not now".
+   *
+   * @param attempt - May be made more than once.
+   */
+  async whileBusy<Value>(attempt: () => Promise<Value>, options?: CallOptions): Promise<Value> {
+    const backoff = this.backoff();
+    for (;;) {
+      try {
+        return await attempt();
+      } catch (error) {
+        if (!(error instanceof ServiceError) || error.code !== "ERR_BUSY") throw error;
+        await this.#waitOn(backoff, error, options);
+      }
+    }
+  }
+
+  /**
+   * Looks at an object until it is as wanted.
+   *
+   * @param goal - What it is to become, for messages.
+   * @throws {ServiceError} `ERR_TARGET` if it failed or is being deleted, `ERR_TIMEOUT` if it does not change.
+   */
+  async until<Shown extends Volume | Snapshot>(
+    object: AwaitedObject<Shown> & { readonly first: Shown },
+    goal: { readonly name: string; readonly isReached: (shown: Shown) => boolean },
+    options?: CallOptions,
+  ): Promise<Shown> {
+    const polls = this.backoff(pollDelays);
+    let shown = object.first;
+    while (!goal.isReached(shown)) {
+      const { state, sizeBytes } = shown;
+      if (state === "failed" || state === "deleting" || state === "deleted") {
+        throw new ServiceError("ERR_TARGET", `${object.what} was to become ${goal.name} and is ${state}`);
+      }
+      if (!(await polls.wait(options?.signal))) {
+        throw new ServiceError(
+          "ERR_TIMEOUT",
+          `${object.what} is not ${goal.name} after ${polls.summary}: ${state}, ${sizeBytes} bytes`,
+        );
+      }
+      shown = await object.read();
+    }
+    return shown;
+  }
+
+  /** Deletes an object and waits until it is gone: not found, or in state Deleted. */
+  async remove(
+    object: AwaitedObject<Volume | Snapshot> & { readonly remove: () => Promise<unknown> },
+    options?: CallOptions,
+  ): Promise<void> {
+    const backoff = this.backoff();
+    for (;;) {
+      try {
+        await object.remove();
+        break;
+      } catch (error) {
+        if (!(error instanceof ServiceError)) throw error;
+        if (error.code !== "ERR_BUSY" && error.code !== "ERR_INVALID_REQUEST") throw error;
+        // Refused: because it is being deleted already, or because it is not the time.
+        const state = await stateOf(object.read);
+        if (state === "deleting" || state === "deleted") break;
+        if (error.code === "ERR_INVALID_REQUEST") throw error;
+        await this.#waitOn(backoff, error, options);
+      }
+    }
+    const polls = this.backoff(pollDelays);
+    while ((await stateOf(object.read)) !== "deleted") {
+      if (!(await polls.wait(options?.signal))) {
+        throw new ServiceError("ERR_TIMEOUT", `${object.what} is not gone after ${polls.summary}`);
+      }
+    }
+  }
+
+  async #waitOn(backoff: Backoff, refusal: ServiceError, options: CallOptions | undefined): Promise<void> {
+    if (await backoff.wait(options?.signal)) return;
+    throw new ServiceError("ERR_BUSY", `${refusal.message}; still so after ${backoff.summary}`, {
+      cause: refusal,
+    });
+  }
+}
+
+/** State of an object, where one that is not found is deleted. */
+async function stateOf(read: () => Promise<Volume | Snapshot>): Promise<Volume["state"]> {
+  try {
+    return (await read()).state;
+  } catch (error) {
+    if (error instanceof ServiceError && error.code === "ERR_NOT_FOUND") return "deleted";
+    throw error;
+  }
+}

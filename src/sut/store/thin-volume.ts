@@ -1,0 +1,147 @@
+/**
+ * A thin volume and a snapshot as the store keeps them; the volume is also what serves data.
+ *
+ * @packageDocumentation
+ */
+import { allocatedBlockCount, readBlocks } from "./chain.ts";
+import type { CommitQueue } from "./commit-queue.ts";
+import type { Layer } from "./layer.ts";
+import type { SnapshotRow, VolumeRow } from "./metadata.ts";
+import {
+  type Namespace,
+  type StoredSnapshot,
+  type StoredSnapshotState,
+  type StoredVolume,
+  type StoredVolumeState,
+  StoreError,
+} from "./port.ts";
+
+export class ThinVolume implements Namespace {
+  readonly uuid: string;
+  readonly nsid: number;
+  readonly blockSizeBytes: number;
+  readonly sourceSnapshotUuid: string | undefined;
+  readonly createdAtMs: number;
+  name: string;
+  state: StoredVolumeState;
+  blockCount: number;
+  revision: number;
+  head: Layer;
+  /** False when the volume is deleted or the store is closed. */
+  isServed = true;
+  readonly #commits: CommitQueue;
+  #allocated: { readonly head: Layer; readonly revision: number; readonly blockCount: number } | undefined;
+
+  constructor(row: Omit<VolumeRow, "layerId">, head: Layer, commits: CommitQueue) {
+    this.uuid = row.uuid;
+    this.nsid = row.nsid;
+    this.blockSizeBytes = row.blockSizeBytes;
+    this.sourceSnapshotUuid = row.sourceSnapshotUuid;
+    this.createdAtMs = row.createdAtMs;
+    this.name = row.name;
+    this.state = row.state;
+    this.blockCount = row.blockCount;
+    this.revision = row.revision;
+    this.head = head;
+    this.#commits = commits;
+  }
+
+  get allocatedBlockCount(): number {
+    const { head } = this;
+    if (this.#allocated?.head !== head || this.#allocated.revision !== head.revision) {
+      this.#allocated = { head, revision: head.revision, blockCount: allocatedBlockCount(head) };
+    }
+    return this.#allocated.blockCount;
+  }
+
+  read(block: number, blockCount: number, into: Uint8Array): void {
+    this.#check(block, blockCount, into);
+    readBlocks(this.head, block, blockCount, into);
+  }
+
+  write(block: number, blockCount: number, from: Uint8Array): void {
+    this.#check(block, blockCount, from);
+    this.#commits.touch();
+    this.head.write(block, blockCount, from);
+  }
+
+  zero(block: number, blockCount: number): void {
+    this.#check(block, blockCount, undefined);
+    this.#commits.touch();
+    this.head.zero(block, blockCount);
+  }
+
+  flush(): Promise<void> {
+    return this.#commits.commit();
+  }
+
+  #check(block: number, blockCount: number, bytes: Uint8Array | undefined): void {
+    if (!this.isServed) {
+      throw new StoreError("ERR_NOT_FOUND", `volume ${this.uuid}: is deleted, or its store is closed`);
+    }
+    if (block < 0 || blockCount < 0 || block + blockCount > this.blockCount) {
+      throw new StoreError(
+        "ERR_OUT_OF_RANGE",
+        `volume ${this.uuid}: ${blockCount} blocks at block ${block} exceed its ${this.blockCount} blocks`,
+      );
+    }
+    if (bytes !== undefined && bytes.length !== blockCount * this.blockSizeBytes) {
+      throw new StoreError(
+        "ERR_INVALID",
+        `volume ${this.uuid}: a buffer of ${bytes.length} bytes does not hold ${blockCount} blocks of ` +
+          `${this.blockSizeBytes} bytes`,
+      );
+    }
+  }
+}
+
+/** A snapshot: a name for a layer that nobody writes to any more. */
+export class ThinSnapshot {
+  readonly uuid: string;
+  readonly name: string;
+  readonly volumeUuid: string;
+  readonly blockSizeBytes: number;
+  readonly blockCount: number;
+  readonly createdAtMs: number;
+  readonly sequence: number;
+  readonly layer: Layer;
+  volumeName: string;
+  state: StoredSnapshotState;
+  revision: number;
+
+  constructor(row: Omit<SnapshotRow, "layerId">, layer: Layer) {
+    this.uuid = row.uuid;
+    this.name = row.name;
+    this.volumeUuid = row.volumeUuid;
+    this.volumeName = row.volumeName;
+    this.blockSizeBytes = row.blockSizeBytes;
+    this.blockCount = row.blockCount;
+    this.createdAtMs = row.createdAtMs;
+    this.sequence = row.sequence;
+    this.state = row.state;
+    this.revision = row.revision;
+    this.layer = layer;
+  }
+}
+
+export function describeVolume(volume: ThinVolume): StoredVolume {
+  const { uuid, name, nsid, blockSizeBytes, state, sourceSnapshotUuid } = volume;
+  return {
+    ...{ uuid, name, nsid, blockSizeBytes, state, sourceSnapshotUuid },
+    sizeBytes: volume.blockCount * blockSizeBytes,
+    createdAt: new Date(volume.createdAtMs),
+    etag: String(volume.revision),
+  };
+}
+
+export function describeSnapshot(snapshot: ThinSnapshot): StoredSnapshot {
+  const { uuid, name, blockSizeBytes, state } = snapshot;
+  return {
+    ...{ uuid, name, blockSizeBytes, state },
+    sourceVolumeUuid: snapshot.volumeUuid,
+    sourceVolumeName: snapshot.volumeName,
+    sizeBytes: snapshot.blockCount * blockSizeBytes,
+    createdAt: new Date(snapshot.createdAtMs),
+    etag: String(snapshot.revision),
+  };
+}
