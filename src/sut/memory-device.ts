@@ -122,7 +122,14 @@ export class MemoryDevice implements BlockDevice {
   }
 
   async flush(options?: CallOptions): Promise<Outcome> {
-    return this.#refusal({ block: 0, blockCount: 0 }, undefined, options) ?? ok;
+    const refusal = this.#refusal({ block: 0, blockCount: 0 }, undefined, options);
+    if (refusal !== undefined) return refusal;
+    try {
+      await this.#namespace.flush();
+      return ok;
+    } catch (error) {
+      return asOutcome(error);
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -175,11 +182,15 @@ function attempt(act: () => void): Outcome {
     act();
     return ok;
   } catch (error) {
-    if (!(error instanceof StoreError)) throw error;
-    if (error.code === "ERR_NOT_FOUND") return failed("ERR_NAMESPACE_GONE", error.message);
-    // Part of the request may have been done.
-    return { kind: "unknown", code: "ERR_TARGET", message: error.message };
+    return asOutcome(error);
   }
+}
+
+function asOutcome(error: unknown): Outcome {
+  if (!(error instanceof StoreError)) throw error;
+  if (error.code === "ERR_NOT_FOUND") return failed("ERR_NAMESPACE_GONE", error.message);
+  // Part of the request may have been done.
+  return { kind: "unknown", code: "ERR_TARGET", message: error.message };
 }
 
 function failed(code: OutcomeCode, message: string): Outcome {

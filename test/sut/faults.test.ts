@@ -79,7 +79,7 @@ test("tears a write at any byte", async () => {
   await write(device, 0, 1);
   isTorn = true;
   await write(device, 0, 2);
-  expect((await read(device, 0)).findIndex((byte) => byte === 1)).toBe(100);
+  expect((await read(device, 0)).indexOf(1)).toBe(100);
 });
 
 test("spoils the write of a compare-and-write, not the comparison", async () => {

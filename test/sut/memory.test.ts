@@ -64,14 +64,15 @@ describe("the device in memory", () => {
       await device.flush({ signal: AbortSignal.abort() }),
     ];
     await service.deleteVolume(volume.uuid);
-    outcomes.push(await device.writeZeroes({ block: 0, blockCount: 0 }));
+    outcomes.push(await device.writeZeroes({ block: 0, blockCount: 1 }), await device.flush());
     await device[Symbol.asyncDispose]();
     outcomes.push(await device.flush());
     expect(outcomes.map((outcome) => (outcome.kind === "failed" ? outcome.code : outcome.kind))).toEqual([
       "ERR_OUT_OF_RANGE",
       "ERR_INVALID_REQUEST",
       "ERR_ABORTED",
-      "ERR_OUT_OF_RANGE",
+      "ERR_NAMESPACE_GONE",
+      "ERR_NAMESPACE_GONE",
       "ERR_CLOSED",
     ]);
   });

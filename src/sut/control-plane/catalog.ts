@@ -16,7 +16,7 @@ import { StatusError } from "./status.ts";
 /** The one project of this target. */
 export const defaultProjectName = "default";
 
-export interface Label {
+interface Label {
   readonly key: string;
   readonly value: string;
 }

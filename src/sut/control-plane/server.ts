@@ -9,7 +9,7 @@
 
 import { randomUUID } from "node:crypto";
 import type { AddressInfo } from "node:net";
-import { type FastifyInstance, fastify } from "fastify";
+import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from "fastify";
 import { isLoopback } from "../loopback.ts";
 import { StoreError, type VolumeStore } from "../store/port.ts";
 import { Catalog } from "./catalog.ts";
@@ -21,7 +21,7 @@ import { bearerCheck } from "./token.ts";
 import { volumeRoutes } from "./volume-routes.ts";
 
 /** Longest request body, in bytes; the longest legal one (many access list entries) is well below. */
-export const requestBodyBytesMax = 512 * 1024;
+const requestBodyBytesMax = 512 * 1024;
 
 export interface ControlPlaneOptions {
   /** Used, not owned: disposing the control plane leaves it open. */
@@ -107,7 +107,17 @@ export function controlPlaneApp(options: ControlPlaneOptions): {
   const diffPageRangesMax = options.diffPageRangesMax ?? 10_000;
   const context = new RouteContext({ catalog, diffPageRangesMax, log });
 
+  const answerError = (error: unknown, request: FastifyRequest, reply: FastifyReply) => {
+    const status = statusOf(error);
+    if (status.httpStatus === 500) {
+      log?.error(`${request.method} ${request.url.split("?")[0]} failed: ${describeError(error)}`);
+    }
+    if (status.httpStatus === 401) void reply.header("www-authenticate", "Bearer");
+    void reply.code(status.httpStatus).send(statusBody(status.code, status.message));
+  };
   const app = fastify({
+    // Errors before a route is found, as for a path that is not UTF-8.
+    frameworkErrors: answerError,
     bodyLimit: requestBodyBytesMax,
     requestTimeout: 30_000,
     forceCloseConnections: true,
@@ -119,14 +129,7 @@ export function controlPlaneApp(options: ControlPlaneOptions): {
     const path = (url.split("?")[0] ?? "").slice(0, 300);
     return reply.code(404).send(statusBody("NotFound", `there is no ${method} ${path} here`));
   });
-  app.setErrorHandler(async (error, request, reply) => {
-    const status = statusOf(error);
-    if (status.httpStatus >= 500 && status.httpStatus !== 501 && status.httpStatus !== 503) {
-      log?.error(`${request.method} ${request.url.split("?")[0]} failed: ${describeError(error)}`);
-    }
-    if (status.httpStatus === 401) void reply.header("www-authenticate", "Bearer");
-    return reply.code(status.httpStatus).send(statusBody(status.code, status.message));
-  });
+  app.setErrorHandler(answerError);
 
   const apiEndpoints = () => endpointsOf(app);
   clusterRoutes(app, "/api/v2", facts, apiEndpoints);

@@ -32,6 +32,7 @@ export interface LaunchedTarget extends AsyncDisposable {
   readonly service: VolumeService;
   readonly apiUrl: string;
   readonly nvmeEndpoint: string;
+  /** Stays the same with a directory; volumes in memory are gone after a restart, and their subsystem too. */
   readonly subsystemNqn: string;
   /** Process id; `undefined` while none runs. */
   readonly pid: number | undefined;
@@ -62,9 +63,8 @@ export async function launchEmbedded(options: LaunchOptions): Promise<LaunchedTa
       stopTimeoutMs,
     });
 
-  const started = await start({ apiPort: 0, nvmePort: 0 });
-  let current = started.process;
-  const { api, nvme, subsystemNqn } = started.ready;
+  let { process: current, ready } = await start({ apiPort: 0, nvmePort: 0 });
+  const { api, nvme } = ready;
   const ports = { apiPort: portOf(api), nvmePort: portOf(nvme) };
   let service: VolumeService;
   try {
@@ -85,7 +85,9 @@ export async function launchEmbedded(options: LaunchOptions): Promise<LaunchedTa
     service,
     apiUrl: api,
     nvmeEndpoint: nvme,
-    subsystemNqn,
+    get subsystemNqn() {
+      return ready.subsystemNqn;
+    },
     get pid() {
       return current.pid;
     },
@@ -96,7 +98,7 @@ export async function launchEmbedded(options: LaunchOptions): Promise<LaunchedTa
     kill: () => current.kill(),
     restart: async () => {
       await current.stop();
-      current = (await start(ports)).process;
+      ({ process: current, ready } = await start(ports));
     },
     [Symbol.asyncDispose]: () => (disposal ??= dispose()),
   };

@@ -196,11 +196,9 @@ export class Association {
     const isLate =
       this.#admin?.queue.hasExpired(tick) || this.#queues.some((queue) => queue.hasExpired(tick));
     if (isLate) {
-      const { commandTimeoutMs } = this.#options;
-      this.lose({
-        code: "ERR_TIMEOUT",
-        message: `a command was not answered in time (${commandTimeoutMs} ms)`,
-      });
+      const { commandTimeoutMs, keepAliveMs } = this.#options;
+      const limits = `${commandTimeoutMs} ms, Keep Alive ${keepAliveMs} ms`;
+      this.lose({ code: "ERR_TIMEOUT", message: `a command was not answered in time (${limits})` });
     }
   };
 

@@ -11,7 +11,7 @@ import { namespaceListCountMax } from "../nvme/identify.ts";
 import { logPage } from "../nvme/log-pages.ts";
 import { isUuid, nqnProblem } from "../nvme/names.ts";
 import { Association, type AssociationOptions } from "./association.ts";
-import type { Loss, QueueRequest } from "./command-slot.ts";
+import { type Loss, type QueueRequest, slotCountMax } from "./command-slot.ts";
 import { abortedError, ControllerError, messageOf } from "./errors.ts";
 import { silentLog } from "./log.ts";
 import { NamespaceDevice, type RequestCarrier } from "./namespace-device.ts";
@@ -66,9 +66,17 @@ export async function connectController(options: ControllerOptions): Promise<Con
     throw new ControllerError("ERR_INVALID_REQUEST", message);
   }
   const { reconnect = reconnectPolicyDefault, signal, ...rest } = options;
-  const controller = new Controller({ ...controllerDefaults, ...rest }, reconnect);
+  const merged = { ...controllerDefaults, ...rest };
+  checkCount("ioQueueCount", merged.ioQueueCount, 1, 128);
+  checkCount("queueDepth", merged.queueDepth, 2, slotCountMax);
+  const controller = new Controller(merged, reconnect);
   await controller.connect(signal);
   return controller;
+}
+
+function checkCount(name: string, value: number, min: number, max: number): void {
+  if (Number.isInteger(value) && value >= min && value <= max) return;
+  throw new ControllerError("ERR_INVALID_REQUEST", `${name}: expected ${min} to ${max}, got ${value}`);
 }
 
 export class Controller implements RequestCarrier, AsyncDisposable {
@@ -247,10 +255,20 @@ export class Controller implements RequestCarrier, AsyncDisposable {
     const { subsystemNqn, host, port, log } = this.#options;
     const queues = `${association.queues.length} I/O queues`;
     log.info(`${subsystemNqn} at ${host}:${port}: controller ${association.cntlid}, ${queues}`);
-    for (const listener of this.#associationListeners) listener(this.#associationCount);
+    this.#announce();
     for (const waiter of this.#waiters) waiter.resolve(association);
     this.#waiters.clear();
     this.#pump();
+  }
+
+  #announce(): void {
+    for (const listener of this.#associationListeners) {
+      try {
+        listener(this.#associationCount);
+      } catch (error) {
+        this.#options.log.warn(`a listener for associations failed: ${messageOf(error)}`);
+      }
+    }
   }
 
   #onLost(association: Association, loss: Loss): void {

@@ -11,7 +11,7 @@ import { Slab } from "../nvme/slab.ts";
 
 const slabLengthBytes = 64 * 1024;
 /** Data up to this many bytes is copied behind its header: cheaper than a buffer of its own in the write. */
-const copiedLengthMax = 1024;
+const copiedLengthMax = 4096;
 
 export class Outbox {
   /** Where {@link reserve} promised room. */

@@ -19,7 +19,7 @@ export const systemTimers: Timers = {
 };
 
 /** Milliseconds between two ticks, and so the accuracy of every deadline. */
-export const tickMs = 100;
+const tickMs = 100;
 
 /** Ticks that cover `durationMs`. */
 export function ticksOf(durationMs: number): number {

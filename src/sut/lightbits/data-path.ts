@@ -18,7 +18,7 @@ import {
 import { printable } from "./answer.ts";
 import type { ClusterInfo } from "./decode.ts";
 
-export interface Endpoint {
+interface Endpoint {
   readonly host: string;
   readonly port: number;
 }

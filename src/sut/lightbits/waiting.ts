@@ -15,7 +15,7 @@ interface Delays {
 }
 
 /** Between two looks at a state. */
-const pollDelays: Delays = { firstMs: 5, delayMsMax: 1000 };
+const pollDelays: Delays = { firstMs: 1, delayMsMax: 1000 };
 /** After "not now". */
 const busyDelays: Delays = { firstMs: 25, delayMsMax: 4000 };
 

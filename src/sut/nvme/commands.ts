@@ -77,7 +77,7 @@ export const sglIdentifier = {
   transport: 0x5a,
 } as const;
 
-export const sqeLengthBytes = 64;
+const sqeLengthBytes = 64;
 export const nsidBroadcast = 0xffff_ffff;
 /** Longest transfer that NLB can express, in blocks. */
 export const nlbMax = 65_536;

@@ -5,7 +5,6 @@
  */
 import type { Slab } from "./slab.ts";
 
-export const cqeLengthBytes = 16;
 /** SQHD of the Connect completion when SQ flow control is disabled. */
 export const sqHeadFlowControlDisabled = 0xffff;
 

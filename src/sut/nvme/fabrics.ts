@@ -25,7 +25,7 @@ export const connectDataLengthBytes = 1024;
 export const cntlidDynamic = 0xffff;
 
 /** CATTR bits of Connect. */
-export const connectAttribute = { disableSqFlowControl: 1 << 2 } as const;
+const connectAttribute = { disableSqFlowControl: 1 << 2 } as const;
 
 /** What the SQE of Connect says. */
 export interface ConnectCommand {

@@ -39,7 +39,7 @@ const smartLayout = {
   errorLogEntries: u128(176),
 } as const;
 
-export const smartLengthBytes = 512;
+const smartLengthBytes = 512;
 export type SmartLog = Decoded<typeof smartLayout>;
 
 export function encodeSmartLog(log: Partial<SmartLog>): Buffer {
@@ -64,7 +64,7 @@ const errorLogLayout = {
   opcode: u8(31),
 } as const;
 
-export const errorLogEntryLengthBytes = 64;
+const errorLogEntryLengthBytes = 64;
 export type ErrorLogEntry = Decoded<typeof errorLogLayout>;
 
 /** @param entries - Newest first. */
@@ -82,7 +82,7 @@ export function decodeErrorLog(bytes: Uint8Array): ErrorLogEntry[] {
   return entries;
 }
 
-export const effectsLengthBytes = 4096;
+const effectsLengthBytes = 4096;
 
 /** Effects of a command: bit 0 supported, bit 1 changes block content. */
 export const commandEffect = { supported: 1, changesBlocks: 2 } as const;

@@ -6,7 +6,7 @@
 
 export const nqnFieldLengthBytes = 256;
 /** Longest NQN in bytes of UTF-8, so that a NUL always follows. */
-export const nqnLengthMax = 223;
+const nqnLengthMax = 223;
 export const discoveryNqn = "nqn.2014-08.org.nvmexpress.discovery";
 
 const datedNqn = /^nqn\.[0-9]{4}-(0[1-9]|1[0-2])\.[^\s:]+(:.+)?$/u;

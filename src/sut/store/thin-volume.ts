@@ -71,8 +71,9 @@ export class ThinVolume implements Namespace {
     this.head.zero(block, blockCount);
   }
 
-  flush(): Promise<void> {
-    return this.#commits.commit();
+  async flush(): Promise<void> {
+    this.#check(0, 0, undefined);
+    await this.#commits.commit();
   }
 
   #check(block: number, blockCount: number, bytes: Uint8Array | undefined): void {

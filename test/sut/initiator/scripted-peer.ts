@@ -66,7 +66,7 @@ export class ScriptedPeer implements AsyncDisposable {
   /** Changes an answer of the bring-up. */
   alter: (answer: Buffer, received: Received) => Buffer = (answer) => answer;
   identifyController = controller;
-  connectionCount = 0;
+  #isShutDown = false;
 
   private constructor(server: Server) {
     this.#server = server;
@@ -92,7 +92,6 @@ export class ScriptedPeer implements AsyncDisposable {
   }
 
   #serve(socket: Socket): void {
-    this.connectionCount += 1;
     this.#sockets.add(socket);
     socket.on("close", () => this.#sockets.delete(socket));
     socket.on("error", () => {});
@@ -118,8 +117,11 @@ export class ScriptedPeer implements AsyncDisposable {
     if (pdu[0] !== 4) return undefined;
     if (pdu[8] === 0x7f) {
       if (pdu[12] === 1) return response(cid, 0, 1); // Connect: CNTLID 1
-      if (pdu[12] === 0) return response(cid); // Property Set
-      if (pdu[52] === 0x1c) return response(cid, 0, 1); // CSTS: ready
+      if (pdu[12] === 0) {
+        this.#isShutDown = (pdu.readUInt32LE(56) & 0xc000) !== 0;
+        return response(cid); // Property Set, of CC
+      }
+      if (pdu[52] === 0x1c) return response(cid, 0, this.#isShutDown ? 9 : 1); // CSTS: ready, shut down
       const cap = Buffer.from(captures.capReply);
       cap.writeUInt16LE(cid, 20);
       return cap;

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { digest } from "../../../src/sut/nvme/digest.ts";
-import { type DataLimits, type PduHandler, PduReader } from "../../../src/sut/nvme/framing.ts";
+import { type PduHandler, PduReader } from "../../../src/sut/nvme/framing.ts";
+import type { DataLimits } from "../../../src/sut/nvme/header-check.ts";
 import { decodeIcReq, decodeIcResp } from "../../../src/sut/nvme/initialization.ts";
 import { PduError, type PduHeader, plainWire, type WireFormat } from "../../../src/sut/nvme/pdu.ts";
 import { bytes, zeros } from "./bytes.ts";

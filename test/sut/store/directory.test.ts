@@ -10,7 +10,8 @@ import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { openStore } from "../../../src/sut/store/open.ts";
-import { changedBlocks, namespaceOf, readAll, temporaryDirectory } from "./store-access.ts";
+import type { VolumeStore } from "../../../src/sut/store/port.ts";
+import { changedBlocks, namespaceOf, readAll, readSnapshot, temporaryDirectory } from "./store-access.ts";
 
 /** Makes a store with one volume "v" of 4096 blocks, of which block 9 is written, and closes it. */
 async function madeStore(): Promise<string> {
@@ -153,4 +154,74 @@ test("remembers zeroed ranges that a merge handed to another layer", async () =>
   expect(changedBlocks(store, { snapshotUuid: zeroed.uuid })).toHaveLength(3970);
   expect(namespaceOf(store, store.volume(volume.uuid)!).allocatedBlockCount).toBe(2);
   await store[Symbol.asyncDispose]();
+});
+
+/** Keeps a copy of the directory at every change, just after writes that take or reuse whatever slots they can. */
+function copyAtEveryChange(
+  store: VolumeStore,
+  request: { readonly path: string; readonly overwrite: () => void },
+): { readonly copies: string[]; readonly stop: () => void } {
+  const copies: string[] = [];
+  const stop = store.onChange(() => {
+    request.overwrite();
+    const copy = temporaryDirectory();
+    cpSync(request.path, copy, { recursive: true });
+    copies.push(copy);
+  });
+  return { copies, stop };
+}
+
+test("overwrites nothing that a crash would bring back while snapshots and clones are removed", async () => {
+  const path = temporaryDirectory();
+  await using store = await openStore({ kind: "directory", path });
+  const volume = await store.createVolume({ name: "v", sizeBytes: 16384 * 512, blockSizeBytes: 512 });
+  const volumeUuid = volume.uuid;
+  const namespace = namespaceOf(store, volume);
+  const expected = new Map<string, Uint8Array>();
+  const snapshot = async (name: string, byte: number, step: number) => {
+    for (let block = 0; block < 512; block += step) namespace.write(block, 1, new Uint8Array(512).fill(byte));
+    expected.set(name, readAll(namespace));
+    return (await store.createSnapshot({ name, volumeUuid })).uuid;
+  };
+  const uuids = [await snapshot("a", 1, 1), await snapshot("b", 2, 3), await snapshot("c", 3, 5)];
+  const clone = await store.createVolume({
+    ...{ name: "clone", sizeBytes: 1, blockSizeBytes: 1 },
+    sourceSnapshotUuid: uuids[1]!,
+  });
+  expected.set("clone", expected.get("b")!);
+  await namespace.flush();
+
+  let round = 0;
+  const { copies, stop } = copyAtEveryChange(store, {
+    path,
+    overwrite: () => {
+      // New chunks take free slots; old ones are written in place, wherever they lie now.
+      round++;
+      for (let chunk = 0; chunk < 8; chunk++) {
+        namespace.write(512 + round * 512 + chunk * 64, 64, new Uint8Array(64 * 512).fill(0xf0));
+        namespace.write(chunk * 64, 64, new Uint8Array(64 * 512).fill(0xf1));
+      }
+    },
+  });
+  await store.rollbackVolume(volumeUuid, uuids[2]!);
+  await store.deleteSnapshot(uuids[1]!);
+  await store.deleteVolume(clone.uuid);
+  await store.deleteSnapshot(uuids[0]!);
+  await store.deleteSnapshot(uuids[2]!);
+  stop();
+
+  expect(copies.length).toBeGreaterThan(9);
+  for (const copy of copies) {
+    await using copied = await openStore({ kind: "directory", path: copy });
+    for (const { uuid, name, state } of copied.snapshots) {
+      if (state !== "available") continue;
+      expect(
+        Buffer.compare(await readSnapshot(copied, uuid), expected.get(name)!),
+        `${name} in ${copy}`,
+      ).toBe(0);
+    }
+    const cloned = copied.volumeByName("clone");
+    if (cloned === undefined) continue;
+    expect(Buffer.compare(readAll(namespaceOf(copied, cloned)), expected.get("clone")!)).toBe(0);
+  }
 });
