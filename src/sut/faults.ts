@@ -19,7 +19,7 @@ import {
 } from "./port.ts";
 
 /** What becomes of a write that the caller is told went well. */
-export type WriteFault =
+type WriteFault =
   | { readonly kind: "drop" }
   /** Lands on `block` and the blocks after it instead; what falls off the end is lost. */
   | { readonly kind: "redirect"; readonly block: number }
@@ -35,7 +35,7 @@ export interface DeviceFaults {
 }
 
 /** Whose diff it is. */
-export type DiffRequest = Parameters<VolumeService["diff"]>[0];
+type DiffRequest = Parameters<VolumeService["diff"]>[0];
 
 export interface ServiceFaults {
   /** Faults of a volume's device, asked when it is opened. */

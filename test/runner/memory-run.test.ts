@@ -208,7 +208,9 @@ describe("a run on a target that lies", () => {
     expect(result.ltsCount).toBeLessThan(130);
   });
 
-  const manyDeleted = smallConfig.replace("keep: 3", "keep: 1").replace("deletedBase: 1/2", "deletedBase: 1/1");
+  const manyDeleted = smallConfig
+    .replace("keep: 3", "keep: 1")
+    .replace("deletedBase: 1/2", "deletedBase: 1/1");
 
   test("refuses a deleted base, if it is right", async () => {
     const result = await memoryRun({ config: manyDeleted });

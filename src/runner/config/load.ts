@@ -56,9 +56,9 @@ export function parseConfig(text: string, name: string, overrides: readonly Over
           const hint = known.length > 0 ? `; known here: ${known.join(", ")}` : "";
           return `${at(offsetOf(document.contents, [...path, key], true))}: ${[...path, key].join(".")}: unknown key${hint}`;
         });
-      return [
-        `${at(offsetOf(document.contents, path, false))}: ${path.join(".") || "configuration"}: ${issue.message}`,
-      ];
+      const override = overrides.find((one) => one.path.join(".") === path.join("."));
+      const place = override?.flag ?? at(offsetOf(document.contents, path, false));
+      return [`${place}: ${path.join(".") || "configuration"}: ${issue.message}`];
     }),
   );
 }

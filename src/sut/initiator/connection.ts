@@ -324,7 +324,9 @@ export class QueueConnection implements PduHandler {
     slot.transferredBytes = offset + length;
     if (!this.#wire.dataDigest) return;
     const value = digest(data.subarray(start, start + length));
-    outbox.slab.view.setUint32(outbox.reserve(digestLengthBytes), value, true);
+    // Making room may change the slab.
+    const at = outbox.reserve(digestLengthBytes);
+    outbox.slab.view.setUint32(at, value, true);
     outbox.commit(digestLengthBytes);
   }
 

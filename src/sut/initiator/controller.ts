@@ -14,17 +14,9 @@ import { Association, type AssociationOptions } from "./association.ts";
 import { type Loss, type QueueRequest, slotCountMax } from "./command-slot.ts";
 import { abortedError, ControllerError, messageOf } from "./errors.ts";
 import { silentLog } from "./log.ts";
-import { NamespaceDevice, type RequestCarrier } from "./namespace-device.ts";
-import {
-  isRefusal,
-  listNames,
-  matches,
-  type NamespaceNames,
-  type NamespaceSelector,
-  readNames,
-  readProperties,
-  selectorOf,
-} from "./namespace-list.ts";
+import type { NamespaceDevice, RequestCarrier } from "./namespace-device.ts";
+import { listNames, type NamespaceNames, type NamespaceSelector } from "./namespace-list.ts";
+import { OpenDevices } from "./open-devices.ts";
 import { reconnectDelayMs, type ReconnectPolicy, reconnectPolicyDefault } from "./reconnect.ts";
 import { RequestFifo } from "./request-fifo.ts";
 import { delay, systemTimers, Ticker, ticksOf } from "./timers.ts";
@@ -85,7 +77,7 @@ export class Controller implements RequestCarrier, AsyncDisposable {
   readonly #reconnect: ReconnectPolicy;
   readonly #ticker: Ticker;
   readonly #fifo = new RequestFifo();
-  readonly #devices = new Map<NamespaceDevice, NamespaceSelector>();
+  readonly #devices: OpenDevices;
   readonly #closing = new AbortController();
   readonly #associationListeners = new Set<(associationCount: number) => void>();
   readonly #changeListeners = new Set<() => void>();
@@ -106,6 +98,7 @@ export class Controller implements RequestCarrier, AsyncDisposable {
     this.#options = options;
     this.#reconnect = reconnect;
     this.#ticker = new Ticker(options.timers);
+    this.#devices = new OpenDevices(this, options.subsystemNqn);
     this.timeoutTicks = ticksOf(options.commandTimeoutMs);
     this.#ticker.add(() => this.#fifo.expire(this.#ticker.tick, this.#waitedTooLong()));
   }
@@ -151,8 +144,8 @@ export class Controller implements RequestCarrier, AsyncDisposable {
     const { signal, waitMs = 0 } = options;
     for (let poll = 0; ; poll++) {
       const association = await this.#live(signal);
-      const known = await this.#find(association, selector);
-      if (known !== undefined) return this.#openDevice(association, known);
+      const device = await this.#devices.open(association, selector);
+      if (device !== undefined) return device;
       if (poll * namespacePollMs >= waitMs) break;
       await this.#pollOrChange(signal);
     }
@@ -200,7 +193,7 @@ export class Controller implements RequestCarrier, AsyncDisposable {
     const closed: Loss = { code: "ERR_CLOSED", message: "the controller is closed" };
     this.#closing.abort();
     if (this.#association === undefined) this.#finish(closed);
-    await Promise.all([...this.#devices.keys()].map((device) => device[Symbol.asyncDispose]()));
+    await this.#devices.close();
     const association = this.#association;
     this.#finish(closed);
     await association?.shutDown();
@@ -240,7 +233,7 @@ export class Controller implements RequestCarrier, AsyncDisposable {
       signal,
     );
     try {
-      await this.#refreshDevices(association);
+      await this.#devices.refresh(association);
     } catch (error) {
       association.lose({ code: "ERR_CONNECTION_LOST", message: messageOf(error) });
       throw error;
@@ -334,48 +327,6 @@ export class Controller implements RequestCarrier, AsyncDisposable {
     });
   }
 
-  async #find(association: Association, selector: NamespaceSelector): Promise<NamespaceNames | undefined> {
-    if ("nsid" in selector) return readNames(association.admin, selector.nsid);
-    const all = await listNames(association.admin);
-    return all.find((names) => matches(names, selector));
-  }
-
-  async #openDevice(association: Association, names: NamespaceNames): Promise<NamespaceDevice> {
-    const properties = await readProperties(association, names.nsid);
-    const device: NamespaceDevice = new NamespaceDevice(this, this.#identityOf(names), properties, () => {
-      this.#devices.delete(device);
-    });
-    this.#devices.set(device, selectorOf(names));
-    return device;
-  }
-
-  #identityOf(names: NamespaceNames) {
-    return {
-      name: `${this.#options.subsystemNqn} namespace ${names.nsid}`,
-      uuid: names.uuid,
-      nsid: names.nsid,
-    };
-  }
-
-  /** Finds every open device again; a namespace that is not what it was is gone. */
-  async #refreshDevices(association: Association): Promise<void> {
-    for (const [device, selector] of this.#devices) {
-      const names = await readNames(association.admin, device.nsid);
-      const isSame = names !== undefined && matches(names, selector);
-      const found = isSame ? names : await this.#find(association, selector);
-      if (found === undefined) {
-        device.markGone();
-        continue;
-      }
-      try {
-        device.update(this.#identityOf(found), await readProperties(association, found.nsid));
-      } catch (error) {
-        if (!isRefusal(error)) throw error;
-        device.markGone();
-      }
-    }
-  }
-
   #onAsyncEvent(association: Association, event: number): void {
     if (event !== asyncEvent.namespaceAttributeChanged) {
       this.#options.log.info(`event 0x${event.toString(16)} from ${this.#options.subsystemNqn}`);
@@ -390,7 +341,7 @@ export class Controller implements RequestCarrier, AsyncDisposable {
           offsetBytes: 0,
           nsid: nsidBroadcast,
         });
-        await this.#refreshDevices(association);
+        await this.#devices.refresh(association);
       } catch (error) {
         this.#options.log.warn(`changed namespaces of ${this.#options.subsystemNqn}: ${messageOf(error)}`);
       }

@@ -47,6 +47,11 @@ export class NamespaceDevice implements BlockDevice {
   readonly #carrier: RequestCarrier;
   readonly #onDisposed: () => void;
   readonly #requests = new Set<BlockRequest>();
+  /** One listener per signal, however many calls share it. */
+  readonly #watched = new Map<
+    AbortSignal,
+    { readonly requests: Set<BlockRequest>; readonly onAbort: () => void }
+  >();
   #identity: DeviceIdentity;
   #nsid: number;
   #properties: NamespaceProperties;
@@ -228,19 +233,41 @@ export class NamespaceDevice implements BlockDevice {
         timeoutTicks: this.#carrier.timeoutTicks,
         settle: (outcome, settled) => {
           this.#requests.delete(settled);
-          signal?.removeEventListener("abort", onAbort);
+          if (signal !== undefined) this.#unwatch(signal, settled);
           resolve(outcome);
           if (this.#requests.size === 0) this.#onIdle?.();
         },
       });
-      const onAbort = () => {
-        request.abort();
-        this.#carrier.detach(request);
-      };
-      signal?.addEventListener("abort", onAbort, { once: true });
       this.#requests.add(request);
+      if (signal !== undefined) this.#watch(signal, request);
       this.#carrier.submit(request);
     });
+  }
+
+  #watch(signal: AbortSignal, request: BlockRequest): void {
+    const watched = this.#watched.get(signal);
+    if (watched !== undefined) {
+      watched.requests.add(request);
+      return;
+    }
+    const requests = new Set([request]);
+    const onAbort = () => {
+      for (const each of requests) {
+        each.abort();
+        this.#carrier.detach(each);
+      }
+    };
+    this.#watched.set(signal, { requests, onAbort });
+    signal.addEventListener("abort", onAbort, { once: true });
+  }
+
+  #unwatch(signal: AbortSignal, request: BlockRequest): void {
+    const watched = this.#watched.get(signal);
+    if (watched === undefined) return;
+    watched.requests.delete(request);
+    if (watched.requests.size > 0) return;
+    signal.removeEventListener("abort", watched.onAbort);
+    this.#watched.delete(signal);
   }
 
   #rangeProblem(name: string, { block, blockCount }: BlockRange): Promise<Outcome> | undefined {

@@ -155,7 +155,7 @@ export class Connection implements AdminConnection, PduHandler {
   /** Sends what is written and closes; commands that wait are dropped. May be repeated. */
   close(reason: string): void {
     if (this.isClosed) return;
-    this.#outbox.flush();
+    this.#outbox.drain();
     this.#end(reason);
     this.#transport.end();
   }

@@ -43,6 +43,12 @@ export class SlabPool {
   }
 }
 
+/**
+ * Batches on their way to the socket before further ones wait to grow: a host that does not read would
+ * otherwise bind a slab with each small answer.
+ */
+const batchCountMax = 2;
+
 export class Outbox {
   readonly #pool: SlabPool;
   readonly #transport: Transport;
@@ -50,6 +56,7 @@ export class Outbox {
   #slab: Slab | undefined;
   #at = 0;
   #backlogBytes = 0;
+  #batchCount = 0;
 
   /** @param onTaken - Called each time the socket has taken a batch. */
   constructor(pool: SlabPool, transport: Transport, onTaken: () => void) {
@@ -78,7 +85,7 @@ export class Outbox {
       if (lengthBytes > this.#pool.slabLengthBytes) {
         throw new RangeError(`${lengthBytes} bytes, but a slab has ${this.#pool.slabLengthBytes}`);
       }
-      this.flush();
+      this.drain();
       this.#slab = this.#pool.take();
     }
     const at = this.#at;
@@ -91,16 +98,23 @@ export class Outbox {
     this.#at = at;
   }
 
-  /** Gives everything to the socket. */
+  /** Gives what there is to the socket, or leaves it to grow until the socket has taken earlier batches. */
   flush(): void {
+    if (this.#batchCount < batchCountMax) this.drain();
+  }
+
+  /** Gives everything to the socket, at once. */
+  drain(): void {
     const slab = this.#slab;
     const lengthBytes = this.#at;
     if (slab === undefined || lengthBytes === 0) return;
     this.#slab = undefined;
     this.#at = 0;
     this.#backlogBytes += lengthBytes;
+    this.#batchCount++;
     this.#transport.write(slab.bytes.subarray(0, lengthBytes), () => {
       this.#backlogBytes -= lengthBytes;
+      this.#batchCount--;
       this.#pool.give(slab);
       this.#onTaken();
     });

@@ -80,6 +80,24 @@ describe("initiator and target", () => {
     expect(await device.compare({ block: 7, blockCount: 1000, expected: from })).toEqual(ok);
   });
 
+  test("keep the data of thousands of calls apart while the target is slow to take them", async () => {
+    const { device, target } = await connected({ host: { queueDepth: 1000 } });
+    const calls = 3000;
+    const block = (seed: number) => Buffer.alloc(512, pattern(16, seed));
+    target.setDelay(5);
+    const writes = Array.from({ length: calls }, (_, index) =>
+      device.write({ block: index, blockCount: 1, from: block(index) }),
+    );
+    expect(new Set((await Promise.all(writes)).map(({ kind }) => kind))).toEqual(new Set(["ok"]));
+    target.setDelay(0);
+    const into = Buffer.alloc(512 * calls);
+    expect(await device.read({ block: 0, blockCount: calls, into })).toEqual(ok);
+    const wrong = Array.from({ length: calls }, (_, index) => index).filter(
+      (index) => !into.subarray(index * 512, (index + 1) * 512).equals(block(index)),
+    );
+    expect(wrong).toEqual([]);
+  });
+
   test("serve 4096-byte blocks", async () => {
     const { device } = await connected({ blockSizeBytes: 4096 });
     expect(device.capabilities.blockSizeBytes).toBe(4096);
@@ -243,7 +261,8 @@ describe("initiator and target", () => {
   });
 
   test("stop reconnecting when the target says that it is pointless", async () => {
-    const { store, target, controller, device } = await connected({});
+    const reconnect = { delayMsMin: 50, delayMsMax: 50, attemptsMax: 1000, random: () => 0 };
+    const { store, target, controller, device } = await connected({ host: { reconnect } });
     await target[Symbol.asyncDispose]();
     const other = await serveTarget({
       store,

@@ -196,6 +196,90 @@ describe("a host writes", () => {
   });
 });
 
+describe("a fused pair", () => {
+  const rows: Record<string, readonly [number, number, string, string]> = {
+    "failed if the write was refused after the compare": [0, 0x8040, "failed", "ERR_TARGET"],
+    "unknown if the write may have happened": [0, 0x000c, "unknown", "ERR_TARGET"],
+    "unknown if the write was done although the compare failed": [0x850a, 0, "unknown", "ERR_COMPARE_FAILED"],
+  };
+  test.for(Object.entries(rows))("is %s", async ([, [compare, write, kind, code]]) => {
+    const cids: number[] = [];
+    const device = await deviceOf(({ cid, socket }) => {
+      cids.push(cid);
+      if (cids.length === 2)
+        socket.write(Buffer.concat([response(cids[0]!, compare), response(cids[1]!, write)]));
+    });
+    const swap = { block: 0, blockCount: 1, expected: data.subarray(0, 512), from: data.subarray(512, 1024) };
+    expect(await device.compareAndWrite(swap)).toMatchObject({ kind, code });
+  });
+});
+
+describe("an aborted call", () => {
+  test("takes its buffer back in the middle of a PDU", async () => {
+    const rest: Buffer[] = [];
+    let socket: Received["socket"] | undefined;
+    const device = await deviceOf((received) => {
+      socket = received.socket;
+      const pdu = Buffer.concat([c2hData(received.cid, 0, data.subarray(0, 1024)), response(received.cid)]);
+      socket.write(pdu.subarray(0, 24 + 512));
+      rest.push(pdu.subarray(24 + 512));
+    });
+    const into = Buffer.alloc(1024);
+    const abort = new AbortController();
+    const read = device.read({ block: 0, blockCount: 2, into }, { signal: abort.signal });
+    await expect.poll(() => into.subarray(0, 512).equals(data.subarray(0, 512))).toBe(true);
+    abort.abort();
+    expect(await read).toMatchObject({ kind: "unknown", code: "ERR_ABORTED" });
+    into.fill(0xcc);
+    socket!.write(rest[0]!);
+    // The connection is fine: the same slot serves the next command.
+    const again = Buffer.alloc(1024);
+    const next = device.read({ block: 0, blockCount: 2, into: again });
+    await expect.poll(() => rest.length).toBe(2);
+    socket!.write(rest[1]!);
+    expect(await next).toEqual({ kind: "ok" });
+    expect(into.every((byte) => byte === 0xcc)).toBe(true);
+  });
+
+  test("settles only when the socket has taken its data", async () => {
+    const count = 24;
+    const length = 512 * 1024;
+    let socket: Received["socket"] | undefined;
+    const cids: number[] = [];
+    let arrived = 0;
+    const device = await deviceOf((received) => {
+      const { pdu, cid } = received;
+      if (pdu[0] === 6) {
+        if (pdu.subarray(24).equals(data.subarray(0, length))) arrived += 1;
+        return;
+      }
+      socket = received.socket;
+      cids.push(cid);
+      if (cids.length < count) return;
+      socket.pause(); // from here on, the host can send as much as the kernel buffers
+      for (const each of cids) socket.write(r2t(each, 0, 0, length));
+    });
+    const abort = new AbortController();
+    let settled = 0;
+    const writes = Array.from({ length: count }, async (_, index) => {
+      const from = Buffer.from(data.subarray(0, length));
+      const outcome = await device.write({ block: index, blockCount: 1024, from }, { signal: abort.signal });
+      settled += 1;
+      from.fill(0xcc);
+      return outcome;
+    });
+    await expect.poll(() => cids.length).toBe(count);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    abort.abort();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(settled).toBeLessThan(count);
+    socket!.resume();
+    const outcomes = await Promise.all(writes);
+    expect(new Set(outcomes.map(({ kind }) => kind))).toEqual(new Set(["unknown"]));
+    await expect.poll(() => arrived).toBe(count);
+  });
+});
+
 describe("a controller that breaks the protocol", () => {
   const read: Record<string, readonly [(cid: number) => Buffer, string, number]> = {
     "answers a CID that is not in flight": [(cid) => response(cid ^ 0x1000), "is not in flight", 1],
@@ -376,5 +460,83 @@ describe("bring-up", () => {
         code: "ERR_CONNECTION_LOST",
         message: expect.stringContaining("could not be made again"),
       });
+  });
+});
+
+describe("a namespace", () => {
+  const identify =
+    (cns: number) =>
+    ({ pdu }: Received) =>
+      pdu[0] === 4 && pdu[8] === 6 && pdu[48] === cns;
+
+  test("whose NSID names another one after a reconnect is gone, and nothing is sent to it", async () => {
+    const opcodes: number[] = [];
+    const peer = await peerOf(({ pdu, socket }) => {
+      opcodes.push(pdu[8]!);
+      socket.destroy();
+    });
+    const controller = await controllerOf(peer);
+    const device = await controller.openNamespace({ uuid: namespaceUuid });
+    peer.alter = (answer, received) =>
+      // Another UUID: C2HData header, descriptor header, first byte.
+      identify(3)(received) ? Buffer.from(answer).fill(0, 28, 29) : answer;
+    const write = { block: 0, blockCount: 1, from: data.subarray(0, 512) };
+    expect(await device.write(write)).toMatchObject({ kind: "unknown", code: "ERR_CONNECTION_LOST" });
+    expect(await device.write(write)).toMatchObject({ kind: "failed", code: "ERR_NAMESPACE_GONE" });
+    await expect.poll(() => controller.associationCount).toBe(2);
+    expect(opcodes).toEqual([0x01]);
+  });
+
+  test("that changed is read anew at the captured event, with the next request posted first", async () => {
+    const opcodes: number[] = [];
+    const peer = await peerOf(() => {});
+    let blocks = 0x10000;
+    let posted: Received | undefined;
+    peer.alter = (answer, received) => {
+      const { pdu, cid } = received;
+      if (pdu[0] === 4) opcodes.push(pdu[8]!);
+      if (pdu[0] === 4 && pdu[8] === 0x0c) posted = received;
+      if (pdu[0] === 4 && pdu[8] === 0x02)
+        return Buffer.concat([c2hData(cid, 0, Buffer.alloc(4096)), response(cid)]);
+      if (!identify(0)(received)) return answer;
+      const changed = Buffer.from(answer);
+      changed.writeUInt32LE(blocks, 24);
+      return changed;
+    };
+    const controller = await controllerOf(peer);
+    const device = await controller.openNamespace({ nsid: 1 });
+    await expect.poll(() => posted).toBeDefined();
+    opcodes.length = 0;
+    blocks = 0x20000;
+    const event = Buffer.from(captures.asyncEventReply);
+    event.writeUInt16LE(posted!.cid, 20);
+    posted!.socket.write(event);
+    await expect.poll(() => device.blockCount).toBe(0x20000);
+    expect(opcodes.slice(0, 2)).toEqual([0x0c, 0x02]);
+  });
+
+  test("with an optimal boundary gets no command across it, except for what it writes atomically", async () => {
+    const commands: number[][] = [];
+    const peer = await peerOf(({ pdu, cid, socket }) => {
+      commands.push([pdu.readUInt32LE(48), pdu.readUInt16LE(56) + 1]);
+      socket.write(response(cid));
+    });
+    peer.alter = (answer, received) => {
+      if (!identify(0)(received)) return answer;
+      const bounded = Buffer.from(answer);
+      bounded.set([0x02], 24 + 24); // NSFEAT: its own atomic units
+      bounded.writeUInt16LE(3, 24 + 34); // NAWUN: 4 blocks
+      bounded.writeUInt16LE(8, 24 + 46); // NOIOB: 8 blocks
+      return bounded;
+    };
+    const device = await (await controllerOf(peer)).openNamespace({ nsid: 1 });
+    await device.write({ block: 6, blockCount: 4, from: data.subarray(0, 2048) });
+    await device.write({ block: 6, blockCount: 12, from: data.subarray(0, 6144) });
+    expect(commands).toEqual([
+      [6, 4],
+      [6, 2],
+      [8, 8],
+      [16, 2],
+    ]);
   });
 });

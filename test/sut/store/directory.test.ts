@@ -225,3 +225,40 @@ test("overwrites nothing that a crash would bring back while snapshots and clone
     expect(Buffer.compare(readAll(namespaceOf(copied, cloned)), expected.get("clone")!)).toBe(0);
   }
 });
+
+test("lets no clone write into what a rollback abandons before the rollback is durable", async () => {
+  const path = temporaryDirectory();
+  await using store = await openStore({ kind: "directory", path });
+  const volume = await store.createVolume({ name: "v", sizeBytes: 64 * 512, blockSizeBytes: 512 });
+  const volumeUuid = volume.uuid;
+  const namespace = namespaceOf(store, volume);
+  const base = await store.createSnapshot({ name: "base", volumeUuid });
+  namespace.write(0, 64, new Uint8Array(64 * 512).fill(1));
+  const shared = await store.createSnapshot({ name: "shared", volumeUuid });
+  const clone = await store.createVolume({
+    ...{ name: "clone", sizeBytes: 1, blockSizeBytes: 1 },
+    sourceSnapshotUuid: shared.uuid,
+  });
+  // From here on the volume's head and the clone stand on a layer that goes with either of them.
+  await store.deleteSnapshot(shared.uuid);
+  namespace.write(0, 1, new Uint8Array(512).fill(2));
+  await namespace.flush();
+  const { copies, stop } = copyAtEveryChange(store, {
+    path,
+    overwrite: () => {
+      // Only when the shared layer has become the clone's own.
+      if (store.snapshot(shared.uuid) !== undefined) return;
+      namespaceOf(store, clone).write(0, 64, new Uint8Array(64 * 512).fill(0xf0));
+    },
+  });
+  await store.rollbackVolume(volumeUuid, base.uuid);
+  stop();
+  expect(store.snapshots.map(({ name }) => name)).toEqual(["base"]);
+  const contents = new Set<string>();
+  for (const copy of copies) {
+    await using copied = await openStore({ kind: "directory", path: copy });
+    const bytes = readAll(namespaceOf(copied, copied.volume(volumeUuid)!));
+    contents.add([...new Set(bytes)].join());
+  }
+  expect([...contents].sort()).toEqual(["0", "2,1"]);
+});

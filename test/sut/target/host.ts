@@ -56,7 +56,7 @@ export interface Command {
 }
 
 /** A transport that keeps what it is given; by default it takes everything at once. */
-export class Recorder implements Transport {
+class Recorder implements Transport {
   readonly localAddress = "127.0.0.1";
   readonly localPort = 4420;
   readonly remoteName = "test host";

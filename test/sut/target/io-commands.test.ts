@@ -98,6 +98,15 @@ describe("reads", () => {
   });
 });
 
+test("a host that does not read binds a few slabs, not one for each answer", () => {
+  const { io } = openIo();
+  io.transport.isBlocked = true;
+  for (let count = 0; count < 5000; count++) io.send(io.capsule({ opcode: 0x08, cid: 1, nsid: 1 }));
+  expect(io.transport.chunks.length).toBe(2);
+  while (io.transport.takeOne()) {}
+  expect(io.completions().length).toBe(5000);
+});
+
 describe("writes in the capsule", () => {
   test("are applied and completed at once", () => {
     const { io, namespace } = openIo();
@@ -176,6 +185,17 @@ describe("writes after R2T", () => {
     io.send(io.h2cData({ cid: 7, ttag: 0, offset: 0, data: pattern(4096), isLast: false }));
     io.connection.disconnected("test");
     expect(namespace.bytes.equals(Buffer.alloc(namespace.bytes.length))).toBe(true);
+  });
+
+  test("give their buffer back when the connection goes", () => {
+    const bench = new Bench();
+    const { io } = openIo({}, bench);
+    const { transferPool } = bench.target;
+    const buffer = transferPool.take();
+    transferPool.give(buffer);
+    io.send(io.capsule(write({ cdw12: 15, data: Buffer.alloc(0), length: 8192 })));
+    io.connection.disconnected("test");
+    expect(transferPool.take()).toBe(buffer);
   });
 
   test("fail when a data digest is wrong, after the rest has come", () => {

@@ -1,0 +1,77 @@
+/**
+ * harrow as a library: descriptors, selectors, the model and its checkers, and the ports of a system under test.
+ *
+ * The command line is built on the same parts; see `src/cli/fuzz.ts` for how they fit together.
+ *
+ * @packageDocumentation
+ */
+export {
+  type ContentFormat,
+  type ContentKind,
+  type ContentOptions,
+  contentFormat,
+  contentKinds,
+} from "./generators/content.ts";
+export { Kernel, type Region, RunKernel } from "./generators/kernel.ts";
+export { clusteringKeys, type KeyBijection, partitionKeys } from "./generators/keys.ts";
+export { advance, distance, next, prev, rng, rngInverse } from "./generators/pcg.ts";
+export { type Permutation, permutation } from "./generators/permutation.ts";
+export { ContentChecker, type ContentVerdict } from "./model/content-checker.ts";
+export { Diagnosis } from "./model/diagnosis.ts";
+export {
+  type AnswerPage,
+  DiffChecker,
+  type DiffPromise,
+  type DiffQuestion,
+  type DiffVerdict,
+} from "./model/diff-checker.ts";
+export { Ledger, type LedgerReport } from "./model/ledger.ts";
+export { Reconciler } from "./model/reconciler.ts";
+export { MemoryTracker, type OperationOutcome, type SnapshotRecord, type Tracker } from "./model/tracker.ts";
+export {
+  describeViolation,
+  type FaultClass,
+  type OperationReference,
+  type Rule,
+  type Violation,
+} from "./model/violation.ts";
+export { FailureFolder } from "./reproduce/failure-folder.ts";
+export { ConfigError, configJsonSchema, parseConfig } from "./runner/config/load.ts";
+export type { Config, ConfigInput } from "./runner/config/schema.ts";
+export { configToYaml } from "./runner/config/write.ts";
+export { Run, type RunLog } from "./runner/run.ts";
+export {
+  type Progress,
+  type RunnerHooks,
+  type RunResult,
+  runSequential,
+  type Verdict,
+} from "./runner/sequential-runner.ts";
+export { openTarget, type Target, type TargetOptions, type TargetVolume } from "./runner/target.ts";
+export { Geometry } from "./selectors/geometry.ts";
+export {
+  type Operation,
+  type OperationKind,
+  operationAt,
+  operationKinds,
+  positionOf,
+} from "./selectors/operations.ts";
+export { type Visit, Workload, type WorkloadShape } from "./selectors/workload.ts";
+export {
+  type DeviceFaults,
+  type ServiceFaults,
+  withDeviceFaults,
+  withServiceFaults,
+} from "./sut/faults.ts";
+export { memoryService } from "./sut/memory.ts";
+export {
+  type BlockDevice,
+  type DeviceCapabilities,
+  type DiffPage,
+  type DiffRange,
+  type Outcome,
+  ServiceError,
+  type Snapshot,
+  type Volume,
+  type VolumeService,
+} from "./sut/port.ts";

@@ -1,0 +1,213 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { harrow, start } from "./harrow.ts";
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "harrow-test-"));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+const small = `
+geometry: { volumeSize: 32MiB }
+window: { size: 8, slideAfterRepeats: 4 }
+snapshots: { every: 150, keep: 3 }
+checks: { diffs: { precision: exact } }
+runner: { lts: 1500 }
+`;
+
+async function config(name: string, text: string): Promise<string> {
+  const path = join(folder, name);
+  await writeFile(path, text);
+  return path;
+}
+
+describe("harrow fuzz", () => {
+  test("proves a run over NVMe/TCP on the embedded target, and prints it as one JSON object", async () => {
+    const path = await config("small.yml", small);
+    const { code, stdout, stderr } = await harrow("fuzz", path, "--seed", "0x5eed", "--json");
+    expect(stderr).toBe("");
+    const result = JSON.parse(stdout);
+    expect(result).toMatchObject({
+      seed: "0x5eed",
+      verdict: "consistent",
+      violations: [],
+      ltsCount: 1500,
+      failureFolder: null,
+      ledger: { lastVersions: { provenPercent: 100 }, snapshots: { taken: 10 } },
+    });
+    expect(result.ledger.diffs.proven).toBeGreaterThanOrEqual(9);
+    expect(code).toBe(0);
+    // Byte for byte the history that the same seed has on any other target.
+    const memory = JSON.parse(
+      (await harrow("fuzz", path, "--seed", "0x5eed", "--json", "--target", "memory")).stdout,
+    );
+    expect(memory.historyDigest).toBe(result.historyDigest);
+  });
+
+  test("keeps volumes in a directory, with digests on, 512-byte blocks and two queues", async () => {
+    const path = await config(
+      "digests.yml",
+      `geometry: { volumeSize: 8MiB, extentSize: 256KiB, blockSize: 512 }
+window: { size: 8, slideAfterRepeats: 4 }
+operations: { blocks: { max: 400 } }
+snapshots: { every: 100, keep: 3 }
+runner: { lts: 600 }
+target: { kind: embedded, directory: ${join(folder, "volumes")}, headerDigest: true, dataDigest: true, ioQueues: 2 }
+`,
+    );
+    const { code, stdout } = await harrow("fuzz", path, "--seed", "3", "--json");
+    expect(JSON.parse(stdout)).toMatchObject({
+      verdict: "consistent",
+      ledger: { lastVersions: { provenPercent: 100 } },
+    });
+    expect(code).toBe(0);
+  });
+
+  test("tells people what was proven, and what was not checked", async () => {
+    const { code, stdout } = await harrow(
+      "fuzz",
+      await config("small.yml", small),
+      "--seed",
+      "7",
+      "--lts",
+      "200",
+      "--quiet",
+    );
+    expect(stdout).toMatch(/^verdict +consistent\nseed +0x7\n/);
+    expect(stdout).toMatch(/^last versions .* 100 % proven$/m);
+    expect(stdout).toMatch(/^not checked +operations that overlap in time, and snapshots under load/m);
+    expect(code).toBe(0);
+  });
+
+  test("draws a seed and prints it, if none is given", async () => {
+    const seeds = new Set<string>();
+    for (let run = 0; run < 2; run++) {
+      const { stdout } = await harrow("fuzz", "--target", "memory", "--lts", "5", "--json");
+      seeds.add(JSON.parse(stdout).seed);
+    }
+    expect(seeds.size).toBe(2);
+  });
+
+  test("ends in order on Ctrl-C, with the ledger and exit code 130", async () => {
+    const { process: child, ended } = start(["fuzz", "--duration", "60s"]);
+    await new Promise<void>((resolve) => {
+      child.stderr!.on("data", (text: string) => text.includes("lts") && resolve());
+    });
+    child.kill("SIGINT");
+    const { code, stdout } = await ended;
+    expect(stdout).toMatch(/^verdict +consistent as far as it came \(interrupted\)$/m);
+    expect(stdout).toMatch(/^last versions/m);
+    expect(code).toBe(130);
+  });
+
+  const mistakes: Record<string, [readonly string[], string | undefined, RegExp]> = {
+    "an unknown key": [[], "geometri: {}", /:1:1: geometri: unknown key; known here: seed, geometry,/],
+    "a value out of range": [[], "geometry: { blockSize: 1000 }", /:1:24: geometry\.blockSize: .*512\|4096/],
+    "broken YAML": [[], "geometry: {", /:1:\d+: /],
+    "a window wider than the volume": [
+      [],
+      "geometry: { volumeSize: 4MiB }",
+      /window\.size: expected at most 4/,
+    ],
+    "a duration without unit": [
+      ["--duration", "fast"],
+      undefined,
+      /^--duration: runner\.duration: expected a duration such as/,
+    ],
+    "a seed that is none": [
+      ["--seed", "lucky"],
+      undefined,
+      /^--seed: seed: expected a number, or text such as 0x5eed/,
+    ],
+    "an lts count that is none": [["--lts", "many"], undefined, /^--lts: runner\.lts: /],
+    "a target that is none": [
+      ["--target", "floppy"],
+      undefined,
+      /target\.kind: .*'embedded' \| 'lightbits' \| 'memory'/,
+    ],
+  };
+  test.for(Object.entries(mistakes))(
+    "refuses %s, says where, and exits with 2",
+    async ([, [args, text, message]]) => {
+      const files = text === undefined ? [] : [await config("wrong.yml", text)];
+      const { code, stderr, stdout } = await harrow("fuzz", ...files, ...args);
+      expect(stderr).toMatch(message);
+      expect(stdout).toBe("");
+      expect(code).toBe(2);
+    },
+  );
+
+  test("refuses a file that is not there, and an option that is none", async () => {
+    const missing = await harrow("fuzz", join(folder, "nowhere.yml"));
+    expect(missing.stderr).toContain("nowhere.yml: ENOENT");
+    expect(missing.code).toBe(2);
+    const option = await harrow("fuzz", "--frobnicate");
+    expect(option.stderr).toContain("unknown option '--frobnicate'");
+    expect(option.code).toBe(2);
+  });
+
+  test("says that the target failed, with exit code 3, if it can not be reached", async () => {
+    const path = await config("dead.yml", "target: { kind: lightbits, endpoint: 'http://127.0.0.1:9' }");
+    const { code, stderr } = await start(["fuzz", path], { env: { ...process.env, LIGHTBITS_JWT: "x" } })
+      .ended;
+    expect(stderr).toContain("harrow: the target failed: ");
+    expect(stderr).toContain("127.0.0.1:9");
+    expect(code).toBe(3);
+  });
+
+  test("asks for a token where one is needed, and never prints it", async () => {
+    const path = await config("token.yml", "target: { kind: lightbits, endpoint: 'http://127.0.0.1:9' }");
+    const { LIGHTBITS_JWT: _, ...env } = process.env;
+    const without = await start(["fuzz", path], { env }).ended;
+    expect(without.stderr).toContain("no token: set LIGHTBITS_JWT");
+    expect(without.code).toBe(2);
+    const secret = "eyJhbGciOi.secret";
+    const { stderr, stdout } = await start(["fuzz", path, "--log-level", "debug"], {
+      env: { ...env, LIGHTBITS_JWT: secret },
+    }).ended;
+    expect(stderr + stdout).not.toContain(secret);
+  });
+});
+
+describe("a failure folder", () => {
+  test("has what it takes to run the same history again", async () => {
+    const directory = join(folder, "volumes-flip");
+    const failures = join(folder, "failures");
+    const path = await config(
+      "flip.yml",
+      `${small}target: { kind: embedded, directory: ${directory} }\nfailures: ${failures}\n`,
+    );
+    const { flipDataByte } = await import("./flip-data-byte.ts");
+    const { process: child, ended } = start(["fuzz", path, "--seed", "21", "--lts", "200000", "--json"]);
+    await flipDataByte(directory);
+    const { code, stdout } = await ended;
+    expect(child.exitCode).toBe(1);
+    const result = JSON.parse(stdout);
+    expect(result.verdict).toBe("violation");
+    expect(result.violations[0]).toMatchObject({ class: "bit-flip", rereads: "same" });
+    expect(code).toBe(1);
+    const [name] = await readdir(failures);
+    expect(result.failureFolder).toBe(join(failures, name!));
+    expect((await readdir(join(failures, name!))).sort()).toEqual([
+      "failure.json",
+      "failure.txt",
+      "observed-0.bin",
+      "run.yml",
+    ]);
+    const failure = JSON.parse(await readFile(join(failures, name!, "failure.json"), "utf8"));
+    expect(failure.violations[0]).toEqual(result.violations[0]);
+    expect(await readFile(join(failures, name!, "failure.txt"), "utf8")).toContain(
+      "bit-flip: volume 0, block",
+    );
+    expect((await readFile(join(failures, name!, "observed-0.bin"))).length).toBe(4096);
+    const again = await harrow("fuzz", join(failures, name!, "run.yml"), "--target", "memory", "--json");
+    expect(JSON.parse(again.stdout)).toMatchObject({
+      verdict: "consistent",
+      historyDigest: result.historyDigest,
+      ltsCount: result.ltsCount,
+    });
+  });
+});
