@@ -39,7 +39,8 @@ export { FailureFolder } from "./reproduce/failure-folder.ts";
 export { ConfigError, configJsonSchema, parseConfig } from "./runner/config/load.ts";
 export type { Config, ConfigInput } from "./runner/config/schema.ts";
 export { configToYaml } from "./runner/config/write.ts";
-export { Run, type RunLog } from "./runner/run.ts";
+export { Run } from "./runner/run.ts";
+export type { RunLog } from "./runner/run-log.ts";
 export {
   type Progress,
   type RunnerHooks,

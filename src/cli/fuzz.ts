@@ -61,6 +61,7 @@ export async function fuzz({ file, flags, version, serveCommand, signal }: FuzzO
   try {
     await using target = await openTarget({
       config,
+      seed,
       name,
       log,
       serveCommand,

@@ -25,8 +25,8 @@ import { rng, u64 } from "./pcg.ts";
 import { choiceStream, purposes } from "./streams.ts";
 
 export const sectorBytes = 512;
-export const headerBytes = 32;
-export const laneBytes = 16;
+const headerBytes = 32;
+const laneBytes = 16;
 /** Bytes of any sector that identify their source alone. */
 export const lineBytes = 64;
 

@@ -95,7 +95,7 @@ function mostFrequent(sources: readonly Source[]): Source | undefined {
   return best;
 }
 
-export function sameSource(a: Source, b: Source): boolean {
+function sameSource(a: Source, b: Source): boolean {
   return (
     a.vd === b.vd &&
     a.address.volume === b.address.volume &&

@@ -17,7 +17,7 @@ import { describeViolation, type Violation } from "../model/violation.ts";
 import type { Config } from "../runner/config/schema.ts";
 import { configToYaml } from "../runner/config/write.ts";
 
-export interface FailureContext {
+interface FailureContext {
   readonly version: string;
   readonly config: Config;
   readonly seed: bigint;

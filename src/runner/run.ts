@@ -19,14 +19,10 @@ import type { BlockDevice } from "../sut/port.ts";
 import { BufferPool } from "./buffers.ts";
 import type { Config } from "./config/schema.ts";
 import { HistoryDigest } from "./history-digest.ts";
+import type { RunLog } from "./run-log.ts";
 import type { Target } from "./target.ts";
 import { TargetFailure } from "./target-failure.ts";
 import { workloadShape } from "./workload-shape.ts";
-
-export interface RunLog {
-  info(message: string, fields?: object): void;
-  warn(message: string, fields?: object): void;
-}
 
 /** Extents that are read at the same time by a check. */
 const readAhead = 4;

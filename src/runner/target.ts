@@ -5,8 +5,10 @@
  */
 import { createHash, randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
+import { Choices } from "../generators/choices.ts";
 import { launchEmbedded } from "../sut/embedded/launch.ts";
 import { connectController } from "../sut/initiator/controller.ts";
+import { reconnectPolicyDefault } from "../sut/initiator/reconnect.ts";
 import type { ConnectNamespaces } from "../sut/lightbits/data-path.ts";
 import { connectLightbits } from "../sut/lightbits/service.ts";
 import { memoryService } from "../sut/memory.ts";
@@ -15,7 +17,7 @@ import { ConfigError } from "./config/load.ts";
 import type { Config } from "./config/schema.ts";
 import { formatBytes } from "./config/units.ts";
 import { claim } from "./guard.ts";
-import type { RunLog } from "./run.ts";
+import type { RunLog } from "./run-log.ts";
 import { TargetFailure } from "./target-failure.ts";
 
 /** An open system under test: its service, and the volumes that the history works on. */
@@ -36,6 +38,7 @@ export interface TargetVolume {
 
 export interface TargetOptions {
   readonly config: Config;
+  readonly seed: bigint;
   /** Name of the run, for what it creates. */
   readonly name: string;
   readonly log: RunLog;
@@ -47,6 +50,8 @@ export interface TargetOptions {
 
 /** NQN of a host that is named by a UUID (NVM Express Base Specification, NVMe Qualified Names). */
 const uuidNqnPrefix = "nqn.2014-08.org.nvmexpress:uuid:";
+
+const jitterStream = 1n;
 
 type LightbitsTarget = Extract<Config["target"], { kind: "lightbits" }>;
 
@@ -83,10 +88,13 @@ export async function openTarget(options: TargetOptions): Promise<Target> {
 }
 
 async function openService(
-  { config, log, serveCommand, environment }: TargetOptions,
+  { config, seed, log, serveCommand, environment }: TargetOptions,
   closers: Closers,
 ): Promise<{ service: VolumeService; description: string; volumeUuids?: readonly string[] }> {
   const { target } = config;
+  // Delays before another try are spread by chance; they are no part of the history.
+  const jitter = new Choices(seed, jitterStream);
+  const random = (): number => jitter.fraction();
   switch (target.kind) {
     case "memory": {
       const service = await memoryService();
@@ -97,7 +105,7 @@ async function openService(
       const launched = await launchEmbedded({
         command: serveCommand,
         ...(target.directory === undefined ? {} : { directory: target.directory }),
-        service: { connectNamespaces: connectNamespaces(target, log) },
+        service: { connectNamespaces: connectNamespaces(target, log, random), random },
       });
       closers.push(() => launched[Symbol.asyncDispose]());
       const medium = target.directory === undefined ? "in memory" : `in ${target.directory}`;
@@ -114,7 +122,8 @@ async function openService(
         project: target.project,
         ...(target.caFile === undefined ? {} : { caFile: target.caFile }),
         insecure: target.insecure,
-        connectNamespaces: connectNamespaces(target, log),
+        connectNamespaces: connectNamespaces(target, log, random),
+        random,
       });
       closers.push(() => service[Symbol.asyncDispose]());
       const { volumes } = target;
@@ -134,6 +143,7 @@ async function openService(
 function connectNamespaces(
   target: Pick<LightbitsTarget, "headerDigest" | "dataDigest" | "ioQueues" | "queueDepth" | "hostNqn">,
   log: RunLog,
+  random: () => number,
 ): ConnectNamespaces {
   const {
     hostNqn = `${uuidNqnPrefix}${randomUUID()}`,
@@ -154,6 +164,7 @@ function connectNamespaces(
       queueDepth,
       headerDigest: headerDigest ? "require" : "off",
       dataDigest: dataDigest ? "require" : "off",
+      reconnect: { ...reconnectPolicyDefault, random },
       log: { ...log, debug: () => {} },
     });
   };

@@ -260,8 +260,8 @@ describe("initiator and target", () => {
     await expect.poll(() => target.connectionCount).toBe(0);
   });
 
-  test("stop reconnecting when the target says that it is pointless", async () => {
-    const reconnect = { delayMsMin: 50, delayMsMax: 50, attemptsMax: 1000, random: () => 0 };
+  test("stop reconnecting when the target says that it is pointless", { timeout: 5_000 }, async () => {
+    const reconnect = { delayMsMin: 50, delayMsMax: 50, attemptsMax: 1_000_000, random: () => 0 };
     const { store, target, controller, device } = await connected({ host: { reconnect } });
     await target[Symbol.asyncDispose]();
     const other = await serveTarget({
