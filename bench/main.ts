@@ -7,10 +7,11 @@ import { parseArgs } from "node:util";
 import { contentBench } from "./content.ts";
 import { type Bench, type Comparison, isMet, table } from "./harness.ts";
 
+import { memoryBench } from "./memory.ts";
 import { rngBench } from "./rng.ts";
+import { transportBench } from "./transport.ts";
 
-
-const benches: readonly Bench[] = [contentBench, rngBench];
+const benches: readonly Bench[] = [contentBench, rngBench, transportBench, memoryBench];
 const usageExitCode = 2;
 const interruptedExitCode = 130;
 
