@@ -51,7 +51,6 @@ async function measure({ signal, progress }: BenchContext): Promise<Comparison[]
       run.inflate(at, own.address, position);
       otherBytes.set(ownBytes);
       const contenders = {
-        // Equal buffers at the start of each slice; then only its own is written, at positions that change.
         memcmp: repeating(gibibytes, () => {
           if (ownBytes.compare(otherBytes) !== 0) throw new Error("memcmp was given buffers that differ");
         }),
@@ -66,6 +65,7 @@ async function measure({ signal, progress }: BenchContext): Promise<Comparison[]
         {
           ...contenders,
           memcmp: (forMs) => {
+            // The contenders before left other content, or none, in the second buffer.
             otherBytes.set(ownBytes);
             return contenders.memcmp(forMs);
           },

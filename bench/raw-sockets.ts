@@ -65,7 +65,7 @@ export class RawClient implements Disposable {
   readonly #kept: Buffer;
   #filled = 0;
   #answerCount = 0;
-  /** Requests that are not to be sent again are let out: set when time is over. */
+  /** Time is over: an answer is not followed by another request. */
   #isEnding = true;
   #inFlight = 0;
   #onIdle: (() => void) | undefined;

@@ -2,8 +2,9 @@
  * harrow's initiator and embedded target over loopback, against sockets that carry as many bytes without NVMe.
  *
  * The target is a process of its own, with its volumes in memory, started as a run starts it; the initiator is in
- * this process. Both are the built ones: tsx names every closure anew, which costs the initiator a sixth. One I/O queue, no digests, one command per request, random addresses of a volume that was
- * written before. The limit, `raw-sockets.ts`, has the same two processes, depth and bytes each way.
+ * this process. Both are the built ones: tsx names every closure when it is made, which would be measured too.
+ * One I/O queue, no digests, one command per request, random addresses of a volume that was written before. The
+ * limit, `raw-sockets.ts`, has the same two processes, depth and bytes each way.
  *
  * @packageDocumentation
  */

@@ -5,7 +5,7 @@ import { type AnswerPage, DiffChecker, type DiffQuestion } from "../../src/model
 import { Reconciler, sameContent } from "../../src/model/reconciler.ts";
 import { MemoryTracker } from "../../src/model/tracker.ts";
 import type { FaultClass } from "../../src/model/violation.ts";
-import { effectOf } from "../../src/selectors/operations.ts";
+import { effectOf, positionOf } from "../../src/selectors/operations.ts";
 import { completeAll, Replay, smallWorkload } from "../support/workloads.ts";
 
 const volumeBlocks = 680;
@@ -122,6 +122,10 @@ describe("the diff checker", () => {
       [page(ranges.slice(0, 1), 64, 64), page(ranges.slice(1), 64)],
       "contract",
     ],
+    "on a page that leads back into itself": [
+      [page(ranges, 0, ranges.at(-1)!.lbaStart), page([], ranges.at(-1)!.lbaStart)],
+      "contract",
+    ],
     "again on the next page": [
       [page(ranges.slice(0, 2), 0, ranges[1]!.lbaStart), page(ranges.slice(1), ranges[1]!.lbaStart)],
       "contract",
@@ -136,6 +140,29 @@ describe("the diff checker", () => {
       page([range], index === 0 ? 0 : range.lbaStart, ranges[index + 1]?.lbaStart ?? 0),
     );
     expect(judge(pages)).toEqual([]);
+  });
+
+  test("lets blocks that only an operation in doubt touched be reported or not", () => {
+    const workload = smallWorkload(4n);
+    for (let lts = 70; lts > 30; lts--) {
+      const { extent, operations } = workload.visit(lts);
+      const operation = operations.find(({ kind }) => kind === "write");
+      if (operation === undefined || workload.window.lastLts(extent.pd, 70) !== lts) continue;
+      const position = positionOf(lts, operation.operationId);
+      const tracker = new MemoryTracker();
+      completeAll(tracker, workload, 70, new Map([[position, "unknown"]]));
+      const doubtful = new DiffChecker(workload, tracker, new Reconciler(workload, tracker));
+      const first = extent.firstBlock + operation.firstBlock;
+      const without = [...touched].filter((block) => block < first || block >= first + operation.blockCount);
+      for (const blocks of [touched, without]) {
+        const pages = [answer(blocks)];
+        expect(doubtful.check(question("covering"), pages, pages).violations).toEqual([]);
+        expect(doubtful.check(question("exact"), pages, pages).violations.map((one) => one.class)).toEqual(
+          [],
+        );
+      }
+      return;
+    }
   });
 
   test("names a diff that is right but for its offset", () => {

@@ -98,6 +98,12 @@ describe("a visit", () => {
       }
     // Chance alone: about 2 of 32.
     expect(atEdge / total).toBeGreaterThan(0.25);
+    const starts = Array.from({ length: 5000 }, (_, lts) => workload.visit(lts).operations)
+      .flat()
+      .filter(({ kind }) => kind === "write");
+    const near = starts.filter(({ firstBlock }) => [31, 0, 1].includes(firstBlock % 32));
+    // Chance alone: 3 of 32.
+    expect(near.length / starts.length).toBeGreaterThan(0.35);
   });
 
   test("has kinds in the proportion of their weights, and none of weight zero", () => {
