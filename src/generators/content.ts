@@ -67,8 +67,6 @@ export interface SectorAddress {
 
 const slotMultiplier = 0x9e3779b97f4a7c15n;
 const tagMultiplier = 0xd1342543de82ef95n;
-/** Keeps zeros from being a header. */
-const tagSalt = 0xa0761d6478bd642fn;
 const alphabet = "\n ,.acdehilnorst";
 const tableSeed = 0x6861_7272_6f77n;
 
@@ -77,8 +75,8 @@ export function contentFormat({ seed, order, weights, compressionRatio }: Conten
   return {
     seed,
     runId,
-    valueKey: mix(runId + 1n),
-    addressKey: mix(runId + 2n),
+    valueKey: valueKeyOf(runId),
+    addressKey: addressKeyOf(runId),
     orderMask: order === "ascending" ? 0n : u64(-1n),
     kindSlots: kindSlots(weights),
     tables: [fillTable(sectorBytes), fillTable(compressibleBytes(compressionRatio)), fillTable(sectorBytes)],
@@ -202,11 +200,21 @@ function laneKey(format: ContentFormat, vd: bigint, packed: bigint): Uint8Array 
   return key;
 }
 
+/** A check over the rest of the header, in the upper seven bytes, above the kind. */
 function tag(vd: bigint, runId: bigint, packed: bigint, kind: number): bigint {
-  const turned = u64((packed << 32n) | (packed >> 32n));
-  return (
-    (mix(vd ^ u64(runId * tagMultiplier) ^ turned ^ (BigInt(kind) << 56n) ^ tagSalt) & ~0xffn) | BigInt(kind)
-  );
+  const x = mix(vd ^ valueKeyOf(runId)) ^ (BigInt(kind) << 56n);
+  const y = mix(packed ^ addressKeyOf(runId));
+  const turned = u64((y << 32n) | (y >> 32n));
+  return (u64((x + turned) * tagMultiplier) & ~0xffn) | BigInt(kind);
+}
+
+/** Keys of a run: anyone who knows its identity can check its headers. */
+function valueKeyOf(runId: bigint): bigint {
+  return mix(runId + 1n);
+}
+
+function addressKeyOf(runId: bigint): bigint {
+  return mix(runId + 2n);
 }
 
 function packAddress({ volume, block, sector }: SectorAddress): bigint {

@@ -21,7 +21,6 @@ export const CONTEXT_TABLES: usize = 512;
 const KIND_TEXT: u32 = 2;
 const SLOT_MULTIPLIER: u64 = 0x9e3779b97f4a7c15;
 const TAG_MULTIPLIER: u64 = 0xd1342543de82ef95;
-const TAG_SALT: u64 = 0xa0761d6478bd642f;
 
 /** Sixteen letters in ASCII order, so that text keeps the order of the nibbles it stands for. */
 const alphabet: v128 = i8x16(0x0a, 0x20, 0x2c, 0x2e, 0x61, 0x63, 0x64, 0x65, 0x68, 0x69, 0x6c, 0x6e, 0x6f, 0x72, 0x73, 0x74);
@@ -46,14 +45,13 @@ function headerLow(context: usize, vd: u64): v128 {
 }
 
 @inline
-function headerHigh(context: usize, vd: u64, address: u64, kind: u32): v128 {
-  const tag = (mix(vd ^ (load<u64>(context, CONTEXT_RUN) * TAG_MULTIPLIER) ^ rotl<u64>(address, 32) ^ (<u64>kind << 56) ^ TAG_SALT) & ~0xff) | kind;
+function headerHigh(x: u64, y: u64, address: u64, kind: u64): v128 {
+  const tag = (((x ^ (kind << 56)) + rotl<u64>(y, 32)) * TAG_MULTIPLIER & ~0xff) | kind;
   return i64x2.replace_lane(i64x2.splat(address), 1, tag);
 }
 
 @inline
-function fillKey(context: usize, x: u64, address: u64): v128 {
-  const y = mix(address ^ load<u64>(context, CONTEXT_ADDRESS_KEY));
+function fillKey(x: u64, y: u64): v128 {
   const low = x + y;
   return i64x2.replace_lane(i64x2.splat(low), 1, low + y);
 }
@@ -87,11 +85,13 @@ export function inflateBlock(context: usize, target: usize, sectorCount: u32, vd
   const kind = kindOf(context, vd);
   const table = context + CONTEXT_TABLES + <usize>kind * SECTOR;
   const x = mix(vd ^ load<u64>(context, CONTEXT_VALUE_KEY));
+  const addressKey = load<u64>(context, CONTEXT_ADDRESS_KEY);
   const first = headerLow(context, vd);
   for (let sector: u32 = 0; sector < sectorCount; sector++) {
+    const y = mix(address ^ addressKey);
     v128.store(target, first);
-    v128.store(target, headerHigh(context, vd, address, kind), 16);
-    const key = fillKey(context, x, address);
+    v128.store(target, headerHigh(x, y, address, kind), 16);
+    const key = fillKey(x, y);
     if (kind == KIND_TEXT) {
       for (let offset: usize = 0; offset < 240; offset += 16) {
         const lane = v128.xor(v128.load(table + HEADER + offset), key);
@@ -120,13 +120,15 @@ export function equalsBlock(context: usize, source: usize, sectorCount: u32, vd:
   const kind = kindOf(context, vd);
   const table = context + CONTEXT_TABLES + <usize>kind * SECTOR;
   const x = mix(vd ^ load<u64>(context, CONTEXT_VALUE_KEY));
+  const addressKey = load<u64>(context, CONTEXT_ADDRESS_KEY);
   const first = headerLow(context, vd);
   for (let sector: u32 = 0; sector < sectorCount; sector++) {
+    const y = mix(address ^ addressKey);
     let difference = v128.or(
       v128.xor(v128.load(source), first),
-      v128.xor(v128.load(source, 16), headerHigh(context, vd, address, kind)),
+      v128.xor(v128.load(source, 16), headerHigh(x, y, address, kind)),
     );
-    const key = fillKey(context, x, address);
+    const key = fillKey(x, y);
     if (kind == KIND_TEXT) {
       for (let offset: usize = 0; offset < 240; offset += 16) {
         const lane = v128.xor(v128.load(table + HEADER + offset), key);
