@@ -35,6 +35,7 @@ const run = new Run({
     description: "a volume in memory that drops its 500th write",
     service,
     volumes: [{ uuid, device: await service.openVolume(uuid) }],
+    failure: undefined,
     keep: () => {},
     [Symbol.asyncDispose]: async () => service[Symbol.asyncDispose](),
   },

@@ -96,7 +96,9 @@ export function describeViolation(violation: Violation): string {
     `  observed  ${violation.observed}`,
   ];
   for (const { role, lts, operationId, kind, block: first, blockCount: count } of violation.operations)
-    lines.push(`  operation ${operationId} of lts ${lts} (${role}): ${kind} of ${count} blocks from ${first}`);
+    lines.push(
+      `  operation ${operationId} of lts ${lts} (${role}): ${kind} of ${count} blocks from ${first}`,
+    );
   if (violation.rereads !== undefined) lines.push(`  re-read   ${rereadsText[violation.rereads]}`);
   return lines.join("\n");
 }

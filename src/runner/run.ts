@@ -98,6 +98,7 @@ export class Run {
     const { stopAfterViolations, stopAfterTargetErrors } = this.config.runner;
     return (
       this.signal.aborted ||
+      this.target.failure !== undefined ||
       this.violations.length >= stopAfterViolations ||
       this.targetErrorCount >= stopAfterTargetErrors
     );

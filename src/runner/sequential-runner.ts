@@ -84,6 +84,7 @@ export async function runSequential(run: Run, { now, onProgress }: RunnerHooks):
     if (!(error instanceof TargetFailure || error instanceof ServiceError)) throw error;
     targetFailure = error.message;
   }
+  targetFailure = run.target.failure ?? targetFailure;
   return {
     verdict: verdictOf(run, targetFailure),
     violations: run.violations,

@@ -6,7 +6,7 @@
 import { createHash, randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { Choices } from "../generators/choices.ts";
-import { launchEmbedded } from "../sut/embedded/launch.ts";
+import { type LaunchedTarget, launchEmbedded } from "../sut/embedded/launch.ts";
 import { connectController } from "../sut/initiator/controller.ts";
 import { reconnectPolicyDefault } from "../sut/initiator/reconnect.ts";
 import type { ConnectNamespaces } from "../sut/lightbits/data-path.ts";
@@ -27,6 +27,8 @@ export interface Target extends AsyncDisposable {
   readonly service: VolumeService;
   /** As many as the geometry has; each reads as zeros. */
   readonly volumes: readonly TargetVolume[];
+  /** Why the target is gone for good, once it is. */
+  readonly failure: string | undefined;
   /** Leaves the volumes that the run created when it is disposed: they hold the evidence. */
   keep(): void;
 }
@@ -55,41 +57,56 @@ const jitterStream = 1n;
 
 type LightbitsTarget = Extract<Config["target"], { kind: "lightbits" }>;
 
-/** What is to be closed, in the order of opening. */
-type Closers = (() => PromiseLike<void>)[];
+/** What is known of a target while it is open. */
+interface Opened {
+  /** What is to be closed, in the order of opening. */
+  readonly closers: (() => PromiseLike<void>)[];
+  isKept: boolean;
+  failure: string | undefined;
+}
 
 /** Opens the service, creates or finds the volumes, and makes sure that they may be used. */
 export async function openTarget(options: TargetOptions): Promise<Target> {
-  const closers: Closers = [];
-  let isKept = false;
-  const close = async (): Promise<void> => {
-    for (let closer = closers.pop(); closer !== undefined; closer = closers.pop()) await closer();
-  };
+  const opened: Opened = { closers: [], isKept: false, failure: undefined };
   try {
-    const { service, description, volumeUuids } = await openService(options, closers);
+    const { service, description, volumeUuids } = await openService(options, opened);
     const volumes: TargetVolume[] = [];
     for (let index = 0; index < options.config.geometry.volumes; index++)
-      volumes.push(
-        await openVolume(options, service, {
-          index,
-          uuid: volumeUuids?.[index],
-          closers,
-          isKept: () => isKept,
-        }),
-      );
-    const keep = (): void => {
-      isKept = true;
+      volumes.push(await openVolume(options, service, opened, { index, uuid: volumeUuids?.[index] }));
+    return {
+      description,
+      service,
+      volumes,
+      get failure() {
+        return opened.failure;
+      },
+      keep: () => {
+        opened.isKept = true;
+      },
+      [Symbol.asyncDispose]: () => close(opened, options.log),
     };
-    return { description, service, volumes, keep, [Symbol.asyncDispose]: close };
   } catch (error) {
-    await close();
+    await close(opened, options.log);
     throw error;
+  }
+}
+
+/** Closes everything, the last first. What can not be closed is said; it is no verdict. */
+async function close({ closers, failure }: Opened, log: RunLog): Promise<void> {
+  for (let closer = closers.pop(); closer !== undefined; closer = closers.pop()) {
+    try {
+      await closer();
+    } catch (error) {
+      // Of a target that is gone nothing can be removed.
+      if (failure === undefined)
+        log.warn(`tidying up: ${error instanceof Error ? error.message : String(error)}`);
+    }
   }
 }
 
 async function openService(
   { config, seed, log, serveCommand, environment }: TargetOptions,
-  closers: Closers,
+  opened: Opened,
 ): Promise<{ service: VolumeService; description: string; volumeUuids?: readonly string[] }> {
   const { target } = config;
   // Delays before another try are spread by chance; they are no part of the history.
@@ -98,16 +115,21 @@ async function openService(
   switch (target.kind) {
     case "memory": {
       const service = await memoryService();
-      closers.push(() => service[Symbol.asyncDispose]());
+      opened.closers.push(() => service[Symbol.asyncDispose]());
       return { service, description: "volumes in this process's memory, without a wire" };
     }
     case "embedded": {
-      const launched = await launchEmbedded({
+      const launched: LaunchedTarget = await launchEmbedded({
         command: serveCommand,
+        onUnexpectedExit: (message) => {
+          opened.failure = `the embedded target was not stopped, and ${message}`;
+          // Nobody will come back: what waits for it ends now.
+          void launched.service[Symbol.asyncDispose]();
+        },
         ...(target.directory === undefined ? {} : { directory: target.directory }),
         service: { connectNamespaces: connectNamespaces(target, log, random), random },
       });
-      closers.push(() => launched[Symbol.asyncDispose]());
+      opened.closers.push(() => launched[Symbol.asyncDispose]());
       const medium = target.directory === undefined ? "in memory" : `in ${target.directory}`;
       return {
         service: launched.service,
@@ -125,7 +147,7 @@ async function openService(
         connectNamespaces: connectNamespaces(target, log, random),
         random,
       });
-      closers.push(() => service[Symbol.asyncDispose]());
+      opened.closers.push(() => service[Symbol.asyncDispose]());
       const { volumes } = target;
       if (volumes !== undefined && volumes.length !== config.geometry.volumes)
         throw new ConfigError([
@@ -181,17 +203,8 @@ function hostIdOf(hostNqn: string): string {
 async function openVolume(
   { config, name, signal }: TargetOptions,
   service: VolumeService,
-  {
-    index,
-    uuid,
-    closers,
-    isKept,
-  }: {
-    readonly index: number;
-    readonly uuid: string | undefined;
-    readonly closers: Closers;
-    readonly isKept: () => boolean;
-  },
+  opened: Opened,
+  { index, uuid }: { readonly index: number; readonly uuid: string | undefined },
 ): Promise<TargetVolume> {
   const { volumeSize, blockSize } = config.geometry;
   const isOurs = uuid === undefined;
@@ -203,11 +216,11 @@ async function openVolume(
       })
     : await service.getVolume(uuid, { signal });
   if (isOurs)
-    closers.push(async () => {
-      if (!isKept()) await service.deleteVolume(volume.uuid);
+    opened.closers.push(async () => {
+      if (!opened.isKept) await service.deleteVolume(volume.uuid);
     });
   const device = await service.openVolume(volume.uuid, { signal });
-  closers.push(() => device[Symbol.asyncDispose]());
+  opened.closers.push(() => device[Symbol.asyncDispose]());
   checkFit(config, volume, device);
   await claim(device, { overwrite: config.overwrite && !isOurs });
   return { uuid: volume.uuid, device };

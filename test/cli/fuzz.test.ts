@@ -104,6 +104,18 @@ target: { kind: embedded, directory: ${join(folder, "volumes")}, headerDigest: t
     expect(code).toBe(130);
   });
 
+  test("says at once that the target's process is gone, and what was proven until then", async () => {
+    const { process: child, ended } = start(["fuzz", "--duration", "60s", "--log-level", "error"]);
+    await new Promise<void>((resolve) => {
+      child.stderr!.on("data", (text: string) => text.includes("lts") && resolve());
+    });
+    for (const pid of await childrenOf(child.pid!)) process.kill(pid, "SIGKILL");
+    const { code, stdout } = await ended;
+    expect(stdout).toMatch(/^verdict +undecided: the embedded target was not stopped, and ended by SIGKILL/);
+    expect(stdout).toMatch(/^last versions/m);
+    expect(code).toBe(3);
+  });
+
   const mistakes: Record<string, [readonly string[], string | undefined, RegExp]> = {
     "an unknown key": [[], "geometri: {}", /:1:1: geometri: unknown key; known here: seed, geometry,/],
     "a value out of range": [[], "geometry: { blockSize: 1000 }", /:1:24: geometry\.blockSize: .*512\|4096/],
@@ -172,6 +184,11 @@ target: { kind: embedded, directory: ${join(folder, "volumes")}, headerDigest: t
     expect(stderr + stdout).not.toContain(secret);
   });
 });
+
+async function childrenOf(pid: number): Promise<number[]> {
+  const text = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8");
+  return text.trim().split(" ").map(Number);
+}
 
 describe("a failure folder", () => {
   test("has what it takes to run the same history again", async () => {

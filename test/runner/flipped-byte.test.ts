@@ -57,6 +57,7 @@ async function runOnDirectory(lts: number) {
       description: "",
       service,
       volumes: [{ uuid, device }],
+      failure: undefined,
       keep: () => {},
       [Symbol.asyncDispose]: async () => {},
     },

@@ -57,6 +57,7 @@ export async function memoryRun(
     description: "memory",
     service,
     volumes,
+    failure: undefined,
     keep: () => {},
     [Symbol.asyncDispose]: async () => service[Symbol.asyncDispose](),
   };

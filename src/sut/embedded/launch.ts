@@ -23,6 +23,8 @@ export interface LaunchOptions {
   readonly readyTimeoutMs?: number;
   /** How long it may take to end after SIGTERM, before it is killed; 10 s if absent. */
   readonly stopTimeoutMs?: number;
+  /** Told how the process ended, if it was not stopped or killed from here. */
+  readonly onUnexpectedExit?: (message: string) => void;
   /** How to reach it; what only the running target can tell is filled in. */
   readonly service: Omit<LightbitsOptions, "endpoint" | "token" | "caFile" | "insecure">;
 }
@@ -61,6 +63,7 @@ export async function launchEmbedded(options: LaunchOptions): Promise<LaunchedTa
       environment: { HARROW_TOKEN: token },
       readyTimeoutMs,
       stopTimeoutMs,
+      onUnexpectedExit: options.onUnexpectedExit,
     });
 
   let { process: current, ready } = await start({ apiPort: 0, nvmePort: 0 });

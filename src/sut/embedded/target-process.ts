@@ -27,6 +27,8 @@ export interface TargetProcessOptions {
   readonly environment: Readonly<Record<string, string>>;
   readonly readyTimeoutMs: number;
   readonly stopTimeoutMs: number;
+  /** Told how the process ended, if nobody here ended it. */
+  readonly onUnexpectedExit: ((message: string) => void) | undefined;
 }
 
 const stderrTailLength = 4096;
@@ -37,8 +39,10 @@ export class TargetProcess {
   readonly #name: string;
   readonly #stopTimeoutMs: number;
   #stderrTail = "";
+  #isServing = false;
+  #isEnding = false;
 
-  private constructor({ command, environment, stopTimeoutMs }: TargetProcessOptions) {
+  private constructor({ command, environment, stopTimeoutMs, onUnexpectedExit }: TargetProcessOptions) {
     const [program = "", ...rest] = command;
     this.#name = command.join(" ");
     this.#stopTimeoutMs = stopTimeoutMs;
@@ -59,7 +63,11 @@ export class TargetProcess {
         this.#stderrTail += error.message;
         if (child.pid === undefined) resolve({ code: null, signal: null });
       });
-      child.once("close", (code, signal) => resolve({ code, signal }));
+      child.once("close", (code, signal) => {
+        resolve({ code, signal });
+        if (this.#isServing && !this.#isEnding)
+          onUnexpectedExit?.(`${describeExit({ code, signal })}; ${this.#said()}`);
+      });
     });
   }
 
@@ -78,6 +86,7 @@ export class TargetProcess {
         ),
       ]);
       if (ready instanceof LaunchError) throw ready;
+      target.#isServing = true;
       return { process: target, ready };
     } catch (error) {
       await target.kill();
@@ -99,12 +108,14 @@ export class TargetProcess {
 
   /** SIGKILL, as a crash is; resolves when it has ended. */
   kill(): Promise<Exit> {
+    this.#isEnding = true;
     this.#child.kill("SIGKILL");
     return this.#exit;
   }
 
   /** SIGTERM, and SIGKILL if it takes too long; resolves when it has ended. */
   async stop(): Promise<Exit> {
+    this.#isEnding = true;
     this.#child.kill("SIGTERM");
     const timer = setTimeout(() => this.#child.kill("SIGKILL"), this.#stopTimeoutMs);
     try {
@@ -134,9 +145,11 @@ export class TargetProcess {
   }
 
   #problem(what: string): LaunchError {
-    const said =
-      this.stderrTail === "" ? "nothing on standard error" : `on standard error:\n${this.stderrTail}`;
-    return new LaunchError(`${this.#name}\n${what}; ${said}`);
+    return new LaunchError(`${this.#name}\n${what}; ${this.#said()}`);
+  }
+
+  #said(): string {
+    return this.stderrTail === "" ? "nothing on standard error" : `on standard error:\n${this.stderrTail}`;
   }
 }
 
