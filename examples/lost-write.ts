@@ -34,8 +34,9 @@ const run = new Run({
   target: {
     description: "a volume in memory that drops its 500th write",
     service,
-    volumes: [{ uuid, device: await service.openVolume(uuid) }],
+    volumes: [{ uuid, device: await service.openVolume(uuid), isCreated: true }],
     failure: undefined,
+    isLasting: false,
     keep: () => {},
     [Symbol.asyncDispose]: async () => service[Symbol.asyncDispose](),
   },

@@ -20,7 +20,7 @@ import { ServiceError } from "../sut/port.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { createLog, type LogLevel } from "./log.ts";
 import { ProgressLine } from "./progress-line.ts";
-import { reportJson, reportText } from "./report.ts";
+import { failureJson, reportJson, reportText } from "./report.ts";
 
 export interface FuzzFlags {
   readonly seed?: string;
@@ -57,7 +57,7 @@ export async function fuzz({ file, flags, version, serveCommand, signal }: FuzzO
   }
   const seed = config.seed ?? randomBytes(8).readBigUInt64LE();
   const name = `harrow-${seed.toString(16)}-${randomBytes(3).toString("hex")}`;
-  if (!flags.json) process.stderr.write(`harrow ${version}, seed 0x${seed.toString(16)}\n`);
+  process.stderr.write(`harrow ${version}, seed 0x${seed.toString(16)}\n`);
   try {
     await using target = await openTarget({
       config,
@@ -89,9 +89,11 @@ export async function fuzz({ file, flags, version, serveCommand, signal }: FuzzO
     });
     progress.clear();
     if (result.verdict === "violation") target.keep();
-    await failure.finish();
-    const context = { version, seed, target: target.description, failureFolder: failure.path };
+    await failure.finish().catch((error: Error) => log.error(error.message));
+    const snapshotsLeft = target.isLasting ? result.snapshotsLeft : [];
+    const context = { version, seed, target: target.description, failureFolder: failure.path, snapshotsLeft };
     process.stdout.write(flags.json ? reportJson(result, context) : reportText(result, context));
+    if (result.crash !== undefined) process.stderr.write(bugText(result.crash));
     return exitCodeOf(result);
   } catch (error) {
     if (error instanceof ConfigError || error instanceof OccupiedVolumeError) return refuse(error.message);
@@ -102,29 +104,57 @@ export async function fuzz({ file, flags, version, serveCommand, signal }: FuzzO
       error instanceof LaunchError;
     if (!isTargets) throw error;
     if (signal.aborted) return exitCodes.interrupted;
+    if (flags.json) process.stdout.write(failureJson({ version, seed, message: error.message }));
     process.stderr.write(`harrow: the target failed: ${error.message}\n`);
     return exitCodes.target;
   }
 }
 
-function exitCodeOf({ verdict, wasInterrupted, targetErrorCount }: RunResult): number {
+function exitCodeOf({ verdict, wasInterrupted, crash }: RunResult): number {
   if (verdict === "violation") return exitCodes.violation;
+  if (crash !== undefined) return exitCodes.usage;
   if (wasInterrupted) return exitCodes.interrupted;
-  return verdict === "undecided" || targetErrorCount > 0 ? exitCodes.target : exitCodes.consistent;
+  return verdict === "undecided" ? exitCodes.target : exitCodes.consistent;
+}
+
+/** What to say of an error that should not be possible. */
+export function bugText(error: unknown): string {
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return `harrow: this is a bug of harrow's own, please report it\n${text}\n`;
 }
 
 function overrides(flags: FuzzFlags): readonly Override[] {
   const all: (Override | undefined)[] = [
     override("--seed", ["seed"], flags.seed),
-    override("--duration", ["runner", "duration"], flags.duration),
-    override("--lts", ["runner", "lts"], flags.lts === undefined ? undefined : Number(flags.lts)),
+    // One bound on the command line replaces those of the file.
+    ...(flags.duration === undefined && flags.lts === undefined
+      ? []
+      : [
+          { flag: "--duration", path: ["runner", "duration"], value: flags.duration },
+          { flag: "--lts", path: ["runner", "lts"], value: wholeNumber(flags.lts) },
+        ]),
     override("--target", ["target"], flags.target === undefined ? undefined : { kind: flags.target }),
-    override("--directory", ["target", "kind"], flags.directory === undefined ? undefined : "embedded"),
-    override("--directory", ["target", "directory"], flags.directory),
+    override(
+      "--directory",
+      ["target"],
+      flags.directory === undefined ? undefined : inDirectory(flags.directory),
+    ),
     override("--failures", ["failures"], flags.failures),
     override("--overwrite", ["overwrite"], flags.overwrite),
   ];
   return all.filter((one) => one !== undefined);
+}
+
+function wholeNumber(text: string | undefined): number | string | undefined {
+  return text !== undefined && /^\d+$/.test(text) ? Number(text) : text;
+}
+
+/** The embedded target of the file, or one with defaults, with its volumes in a directory. */
+function inDirectory(directory: string) {
+  return (target: unknown): object =>
+    typeof target === "object" && target !== null && "kind" in target && target.kind === "embedded"
+      ? { ...target, directory }
+      : { kind: "embedded", directory };
 }
 
 function override(flag: string, path: readonly string[], value: unknown): Override | undefined {

@@ -8,7 +8,7 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { checkConfigs, printSchema, showConfig } from "./config-commands.ts";
 import { exitCodes } from "./exit-codes.ts";
-import { type FuzzFlags, fuzz } from "./fuzz.ts";
+import { bugText, type FuzzFlags, fuzz } from "./fuzz.ts";
 import { logLevels } from "./log.ts";
 import { type ServeFlags, serve } from "./serve.ts";
 
@@ -25,6 +25,14 @@ for (const name of ["SIGINT", "SIGTERM"] as const)
   });
 
 const serveCommand = [process.execPath, ...process.execArgv, process.argv[1]!, "serve"];
+
+// A reader that closed its end has seen enough; any other error here has nobody left to tell.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => process.exit());
+for (const event of ["uncaughtException", "unhandledRejection"] as const)
+  process.on(event, (error: unknown) => {
+    process.stderr.write(bugText(error));
+    process.exit(exitCodes.usage);
+  });
 
 const program = new Command("harrow")
   .description(
@@ -104,9 +112,7 @@ try {
 } catch (error) {
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : exitCodes.usage;
   else {
-    process.stderr.write(
-      `harrow: this is a bug of harrow's own, please report it\n${error instanceof Error ? error.stack : error}\n`,
-    );
+    process.stderr.write(bugText(error));
     process.exitCode = exitCodes.usage;
   }
 }

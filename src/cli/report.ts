@@ -12,11 +12,16 @@ export interface ReportContext {
   readonly seed: bigint;
   readonly target: string;
   readonly failureFolder: string | undefined;
+  /** Snapshots that the run leaves on a target that outlives it. */
+  readonly snapshotsLeft: readonly string[];
 }
 
 const violationsPrintedMax = 5;
 
-export function reportText(result: RunResult, { seed, target, failureFolder }: ReportContext): string {
+export function reportText(
+  result: RunResult,
+  { seed, target, failureFolder, snapshotsLeft }: ReportContext,
+): string {
   const { ledger, violations } = result;
   const { versions, lastVersions, snapshots, diffs } = ledger;
   const total = Object.values(ledger.operations).reduce((sum, count) => sum + count, 0);
@@ -51,9 +56,14 @@ export function reportText(result: RunResult, { seed, target, failureFolder }: R
     ],
   ];
   if (ledger.operationsFailed > 0)
-    rows.push(["refused", `${number(ledger.operationsFailed)} operations, by the target`]);
-  if (ledger.operationsInDoubt > 0) rows.push(["in doubt", `${number(ledger.operationsInDoubt)} operations`]);
+    rows.push(["failed", `${number(ledger.operationsFailed)} operations, certainly without effect`]);
+  if (ledger.operationsInDoubt > 0)
+    rows.push([
+      "in doubt",
+      `${number(ledger.operationsInDoubt)} operations, of which either outcome was accepted, once`,
+    ]);
   for (const { what, why } of ledger.notChecked) rows.push(["not checked", `${what}: ${why}`]);
+  if (snapshotsLeft.length > 0) rows.push(["left there", `snapshots ${snapshotsLeft.join(", ")}`]);
   const lines = violations
     .slice(0, violationsPrintedMax)
     .map((violation) => `${describeViolation(violation)}\n`);
@@ -67,9 +77,9 @@ export function reportText(result: RunResult, { seed, target, failureFolder }: R
 
 export function reportJson(
   result: RunResult,
-  { version, seed, target, failureFolder }: ReportContext,
+  { version, seed, target, failureFolder, snapshotsLeft }: ReportContext,
 ): string {
-  const { ledger, violations, ...rest } = result;
+  const { ledger, violations, crash, snapshotsLeft: _, ...rest } = result;
   return `${JSON.stringify({
     version,
     seed: `0x${seed.toString(16)}`,
@@ -78,7 +88,22 @@ export function reportJson(
     violations,
     ledger,
     failureFolder: failureFolder ?? null,
+    snapshotsLeft,
+    ...(crash === undefined ? {} : { crash: crash.message }),
   })}\n`;
+}
+
+/** The one object of a run whose target could not be opened. */
+export function failureJson({
+  version,
+  seed,
+  message,
+}: {
+  version: string;
+  seed: bigint;
+  message: string;
+}): string {
+  return `${JSON.stringify({ version, seed: `0x${seed.toString(16)}`, verdict: "undecided", targetFailure: message })}\n`;
 }
 
 function verdictText({
@@ -87,6 +112,7 @@ function verdictText({
   wasInterrupted,
   targetFailure,
   targetErrorCount,
+  crash,
 }: RunResult): string {
   switch (verdict) {
     case "consistent":
@@ -94,7 +120,7 @@ function verdictText({
     case "violation":
       return `VIOLATION (${violations.length}: ${[...new Set(violations.map((violation) => violation.class))].join(", ")})`;
     case "undecided":
-      return `undecided: ${targetFailure ?? `${targetErrorCount} operations failed at the target`}`;
+      return `undecided: ${targetFailure ?? crash?.message ?? `${targetErrorCount} operations failed at the target`}`;
   }
 }
 

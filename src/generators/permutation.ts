@@ -64,6 +64,7 @@ export function bitPermutation(
       addend: wrap(rng(seed, BigInt(2 * round + 2), stream)),
     };
   });
+  const undone = rounds.toReversed();
   return {
     at(position) {
       let x = position;
@@ -75,7 +76,7 @@ export function bitPermutation(
     },
     positionOf(value) {
       let x = value;
-      for (const { inverse, addend } of rounds.toReversed()) {
+      for (const { inverse, addend } of undone) {
         // fold ≥ half of the bits, so a second fold undoes the first.
         x ^= x >> fold;
         x = wrap((x - addend) * inverse);

@@ -89,6 +89,7 @@ export class ContentChecker {
     if (found < 0) return false;
     const onVolume = extent.firstBlock + block;
     for (const state of candidates.slice(0, found)) this.#tracker.decide(Math.abs(state), onVolume, false);
+    this.#decideShown(extent, block, ltsMax);
     this.#states.values[block] = candidates[found]!;
     return true;
   }
@@ -106,9 +107,14 @@ export class ContentChecker {
       const onVolume = extent.firstBlock + block;
       if (this.#verdicts.bytes[block] === 1 || this.#tracker.decisionOn(position, onVolume) !== undefined)
         continue;
-      const [newest, below] = this.#reconciler.candidates(extent, block, ltsMax);
-      if (newest !== undefined && below !== undefined && !sameContent(newest, below))
-        this.#tracker.decide(position, onVolume, true);
+      this.#decideShown(extent, block, ltsMax);
     }
+  }
+
+  /** The block shows its newest possible state: if only that explains its bytes, it has happened. */
+  #decideShown(extent: Extent, block: number, ltsMax: number): void {
+    const [newest, below] = this.#reconciler.candidates(extent, block, ltsMax);
+    if (newest === undefined || below === undefined || sameContent(newest, below)) return;
+    this.#tracker.decide(Math.abs(newest), extent.firstBlock + block, true);
   }
 }

@@ -23,6 +23,8 @@ export interface BadBlock {
   readonly ltsMax: number;
   /** Number of the snapshot that it was read from; absent for the volume itself. */
   readonly snapshot?: number;
+  /** A snapshot that shows the volume's fault as well. */
+  readonly alsoInSnapshot?: number;
   /** The block was right when this snapshot was read before. */
   readonly provenBefore: boolean;
   readonly bytes: Uint8Array;
@@ -61,7 +63,10 @@ export class Diagnosis {
     return {
       rule: snapshot === undefined ? "quiescent" : "snapshot",
       class: finding.class,
-      summary: finding.summary,
+      summary:
+        bad.alsoInSnapshot === undefined
+          ? finding.summary
+          : `${finding.summary}; snapshot ${bad.alsoInSnapshot} shows it as well`,
       volume: extent.volume,
       block: extent.firstBlock + block,
       blockCount: 1,
@@ -244,12 +249,19 @@ export class Diagnosis {
       const { count, firstByte } = compareBits(bytes, new Uint8Array(bytes.length));
       if (count <= flippedBitsMax / 8) return flipped(count, firstByte, bytes, new Uint8Array(bytes.length));
     }
+    const shift = sectorShift(evidence, { volume: extent.volume, block: here });
+    if (shift !== undefined)
+      return {
+        class: "misdirected",
+        summary: `the content lies ${shift.text}: sector 0 holds what belongs to ${addressText(shift.source.address)}, sector ${shift.source.address.sector}`,
+        observed: "whole sectors in the wrong place",
+      };
     const groups = this.#sectorGroups(evidence, extent.volume, here);
     if (groups.every(({ text }) => text !== undefined))
       return {
         class: "torn",
         summary: "the sectors of the block are of different versions",
-        observed: groups.map(({ from, to, text }) => `sectors ${from} to ${to}: ${text}`).join("; "),
+        observed: groups.map((group) => `${sectorsText(group)}: ${group.text}`).join("; "),
       };
     const bits = evidence.reduce(
       (sum, found) => sum + (found.kind === "ours" ? found.differingBits : 4096),
@@ -259,9 +271,13 @@ export class Diagnosis {
       return {
         class: "bit-flip",
         summary: `${bits} bits of an old version are flipped as well`,
-        observed: groups
-          .map(({ from, to, text }) => `sectors ${from} to ${to}: ${text ?? "damaged"}`)
-          .join("; "),
+        observed: groups.map((group) => `${sectorsText(group)}: ${group.text ?? "damaged"}`).join("; "),
+      };
+    if (expected === 0)
+      return {
+        class: "extra-data",
+        summary: "there is data where no operation of this run ever wrote",
+        observed: hexStart(bytes),
       };
     return {
       class: "garbage",
@@ -358,6 +374,29 @@ function wholeBlock(sources: readonly (Source | undefined)[]): Source | undefine
       source.address.volume === first.address.volume,
   );
   return isWhole ? first : undefined;
+}
+
+/** The distance by which every sector is undamaged content of the same far-off place, if it is so. */
+function sectorShift(
+  evidence: readonly SectorEvidence[],
+  own: { readonly volume: number; readonly block: number },
+): { readonly text: string; readonly source: Source } | undefined {
+  const [first] = evidence;
+  if (first?.kind !== "ours") return undefined;
+  const distanceOf = (found: SectorEvidence, sector: number): number | undefined => {
+    if (found.kind !== "ours" || found.differingBits > 0 || found.source.address.volume !== own.volume)
+      return undefined;
+    const { address } = found.source;
+    return (address.block - own.block) * evidence.length + address.sector - sector;
+  };
+  const distance = distanceOf(first, 0);
+  if (distance === undefined || distance === 0) return undefined;
+  if (!evidence.every((found, sector) => distanceOf(found, sector) === distance)) return undefined;
+  return { text: `${Math.abs(distance)} sectors too ${distance > 0 ? "low" : "high"}`, source: first.source };
+}
+
+function sectorsText({ from, to }: { readonly from: number; readonly to: number }): string {
+  return from === to ? `sector ${from}` : `sectors ${from} to ${to}`;
 }
 
 function flipped(count: number, firstByte: number, bytes: Uint8Array, reference: Uint8Array): Finding {

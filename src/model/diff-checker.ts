@@ -76,7 +76,8 @@ export class DiffChecker {
 
   /** Judges an answer, and that the same question gave it `again`. */
   check(question: DiffQuestion, pages: readonly AnswerPage[], again: readonly AnswerPage[]): DiffVerdict {
-    const violations = this.#contract(question, pages);
+    const violations = [...this.#contract(question, pages)];
+    if (violations.length === 0) violations.push(...this.#contract(question, again));
     const reported = reportedBlocks(pages);
     if (!reported.equals(reportedBlocks(again)))
       violations.push(
@@ -275,6 +276,13 @@ function brokenContract(
           expected: `a multiple of ${chunkBlocks}`,
           observed: `${lbaStart}`,
         };
+      if (lbaStart < offsetLba - (offsetLba % chunkBlocks))
+        return {
+          block: lbaStart,
+          summary: `${where}: lies before its page`,
+          expected: `a start at ${offsetLba} or after`,
+          observed: `${lbaStart}`,
+        };
       if (lbaStart < end)
         return {
           block: lbaStart,
@@ -292,11 +300,11 @@ function brokenContract(
         };
       end = lbaStart + bitmap.length * 8;
     }
-    if (!isLast && nextOffsetLba <= offsetLba)
+    if (isLast ? nextOffsetLba !== 0 : nextOffsetLba <= offsetLba)
       return {
         block: offsetLba,
         summary: `page ${index} does not lead on`,
-        expected: `a next offset above ${offsetLba}`,
+        expected: isLast ? `0, or a next offset above ${offsetLba}` : `a next offset above ${offsetLba}`,
         observed: `${nextOffsetLba}`,
       };
     if (!isLast && nextOffsetLba < end)

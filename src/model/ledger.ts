@@ -59,8 +59,10 @@ export class Ledger {
   readonly #workload: Workload;
   readonly #reconciler: Reconciler;
   readonly #tracker: Tracker;
-  /** By pd: the lts as of which the extent was last proven whole, −1 if never. */
+  /** By pd: the lts as of which the extent was last compared, −1 if never. */
   readonly #provenLts: Float64Array;
+  /** By pd: the states that were wrong when they were last compared, by block. */
+  readonly #wrong = new Map<number, ReadonlyMap<number, number>>();
   readonly #states: Float64Array;
   readonly #operations = new Map<OperationKind, number>(operationKinds.map((kind) => [kind, 0]));
   readonly #notChecked = new Map<string, string>();
@@ -107,12 +109,21 @@ export class Ledger {
   /** An extent was compared block by block as of an lts; `wrong` blocks do not count. */
   extentCompared(extent: Extent, ltsMax: number, states: Float64Array, wrong: readonly number[]): void {
     this.#blocksCompared += extent.blockCount;
-    const since = this.#provenLts[extent.pd]!;
-    const oldest = positionOf(since + 1, 0);
-    for (let block = 0; block < extent.blockCount; block++)
-      if (Math.abs(states[block]!) >= oldest) this.#versionsProven++;
-    for (const block of wrong) if (Math.abs(states[block]!) >= oldest) this.#versionsProven--;
-    if (wrong.length === 0) this.#provenLts[extent.pd] = ltsMax;
+    const oldest = positionOf(this.#provenLts[extent.pd]! + 1, 0);
+    const wrongBefore = this.#wrong.get(extent.pd);
+    const wrongNow = new Map(wrong.map((block) => [block, states[block]!]));
+    for (let block = 0; block < extent.blockCount; block++) {
+      const state = states[block]!;
+      if (
+        Math.abs(state) >= oldest
+          ? !wrongNow.has(block)
+          : wrongBefore?.get(block) === state && !wrongNow.has(block)
+      )
+        this.#versionsProven++;
+    }
+    this.#provenLts[extent.pd] = ltsMax;
+    if (wrongNow.size > 0) this.#wrong.set(extent.pd, wrongNow);
+    else this.#wrong.delete(extent.pd);
   }
 
   snapshotTaken(): void {
@@ -232,7 +243,8 @@ export class Ledger {
         const state = this.#states[block]!;
         if (state === 0) continue;
         blocks++;
-        if (operationAt(state).lts <= this.#provenLts[extent.pd]!) proven++;
+        const isWrong = this.#wrong.get(extent.pd)?.get(block) === state;
+        if (!isWrong && operationAt(state).lts <= this.#provenLts[extent.pd]!) proven++;
       }
     }
     return { blocks, proven };

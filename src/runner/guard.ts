@@ -4,12 +4,18 @@
  * @packageDocumentation
  */
 import { isStamped, sectorBytes } from "../generators/content.ts";
-import type { BlockDevice } from "../sut/port.ts";
-import { expectOk } from "./target-failure.ts";
+import type { BlockDevice, BlockRange } from "../sut/port.ts";
+import { expectOk, TargetFailure } from "./target-failure.ts";
 
 /** The volume holds something, and the configuration does not say that it may be overwritten. */
 export class OccupiedVolumeError extends Error {
   override readonly name = "OccupiedVolumeError";
+
+  constructor(device: BlockDevice, found: string) {
+    super(
+      `${device.identity.name} holds ${found}; harrow would destroy it. Set overwrite: true if that is wanted, or use an empty volume`,
+    );
+  }
 }
 
 interface Signature {
@@ -40,50 +46,60 @@ const probeCount = 64;
 
 /** What a volume holds at the places looked at, in a few words; `undefined` if all of them are zeros. */
 export async function findContent(device: BlockDevice): Promise<string | undefined> {
-  const { blockSizeBytes } = device.capabilities;
-  const blockCount = Math.min(probeBytes / blockSizeBytes, device.blockCount);
+  const blockCount = Math.min(probeBytes / device.capabilities.blockSizeBytes, device.blockCount);
   const lastStart = device.blockCount - blockCount;
-  const into = new Uint8Array(blockCount * blockSizeBytes);
   for (let probe = 0; probe <= probeCount; probe++) {
     const block = Math.floor((lastStart * probe) / probeCount);
-    expectOk(
-      await device.read({ block, blockCount, into }),
-      `looking at block ${block} of ${device.identity.name}`,
-    );
-    const found = contentOf(into, block === 0);
-    if (found !== undefined) return `${found} at block ${block}`;
+    const found = await findContentIn(device, { block, blockCount });
+    if (found !== undefined) return found;
     if (lastStart === 0) break;
   }
   return undefined;
 }
 
+/** What some blocks of a volume hold, in a few words; `undefined` if zeros. */
+export async function findContentIn(
+  device: BlockDevice,
+  { block, blockCount }: BlockRange,
+): Promise<string | undefined> {
+  const into = new Uint8Array(blockCount * device.capabilities.blockSizeBytes);
+  expectOk(
+    await device.read({ block, blockCount, into }),
+    `looking at block ${block} of ${device.identity.name}`,
+  );
+  const found = contentOf(into, block === 0);
+  return found === undefined ? undefined : `${found} at block ${block}`;
+}
+
 /**
- * Makes sure that a volume may be used, and reads as zeros throughout.
+ * Looks whether a volume may be used, at places spread over it; clears it first if it may be overwritten.
  *
- * @throws {OccupiedVolumeError} If it holds something and `overwrite` is false.
+ * Each extent is looked at again, whole, before it is first written to.
+ *
+ * @throws {OccupiedVolumeError} If it holds something, and `overwrite` is false or clearing left it there.
  */
 export async function claim(
   device: BlockDevice,
   { overwrite }: { readonly overwrite: boolean },
 ): Promise<void> {
-  const found = await findContent(device);
-  if (found !== undefined && !overwrite)
-    throw new OccupiedVolumeError(
-      `${device.identity.name} holds ${found}; harrow would destroy it. Set overwrite: true if that is wanted, or use an empty volume`,
-    );
   if (overwrite) await zero(device);
+  const found = await findContent(device);
+  if (found === undefined) return;
+  if (overwrite)
+    throw new TargetFailure(`${device.identity.name} still holds ${found}, after all of it was cleared`);
+  throw new OccupiedVolumeError(device, found);
 }
 
 async function zero(device: BlockDevice): Promise<void> {
-  // A deallocation may cover 2^32 − 1 blocks; smaller steps keep each command well inside its deadline.
-  const stepBlocks = 2 ** 30 / device.capabilities.blockSizeBytes;
-  const { deallocatedReads } = device.capabilities;
+  // Deallocate is advice that a target may ignore; Write Zeroes is an order.
+  const { writeZeroes, blockSizeBytes } = device.capabilities;
+  // Steps keep each command well inside its deadline.
+  const stepBlocks = 2 ** 30 / blockSizeBytes;
   for (let block = 0; block < device.blockCount; block += stepBlocks) {
     const range = { block, blockCount: Math.min(stepBlocks, device.blockCount - block) };
-    const outcome =
-      deallocatedReads === "zeros"
-        ? await device.deallocate({ ranges: [range] })
-        : await device.writeZeroes(range);
+    const outcome = writeZeroes
+      ? await device.writeZeroes({ ...range, deallocate: true })
+      : await device.deallocate({ ranges: [range] });
     expectOk(outcome, `clearing ${range.blockCount} blocks at ${block} of ${device.identity.name}`);
   }
 }

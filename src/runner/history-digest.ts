@@ -6,11 +6,22 @@
 import { createHash } from "node:crypto";
 import type { ControlStep } from "../selectors/control-schedule.ts";
 import { operationKinds } from "../selectors/operations.ts";
-import type { Visit } from "../selectors/workload.ts";
+import type { Visit, Workload } from "../selectors/workload.ts";
 
 export class HistoryDigest {
   readonly #hash = createHash("sha256");
-  #pending: string[] = [];
+  #pending: string[];
+
+  constructor({ geometry, run: { format } }: Workload) {
+    const { blockSizeBytes, extentBlocks, volumeBlocks } = geometry;
+    const content = [
+      format.runId.toString(16),
+      format.orderMask.toString(16),
+      ...format.kindSlots,
+      ...format.tables[1]!,
+    ];
+    this.#pending = [`h ${blockSizeBytes} ${extentBlocks} ${volumeBlocks} ${content}`];
+  }
 
   visit({ lts, extent, operations }: Visit): void {
     let line = `v ${lts} ${extent.pd}`;

@@ -45,7 +45,7 @@ export class Run {
   readonly diagnosis: Diagnosis;
   readonly diffs: DiffChecker;
   readonly ledger: Ledger;
-  readonly digest = new HistoryDigest();
+  readonly digest: HistoryDigest;
   readonly violations: Violation[] = [];
   /** Wrong blocks that were found beyond those explained. */
   unexplainedCount = 0;
@@ -81,6 +81,7 @@ export class Run {
       memoryBytes: scratchBytes + readAhead * (extentBytes + 8192) + writeCount * (writeBytes + 4096),
     });
     this.workload = new Workload(kernel, seed, shape);
+    this.digest = new HistoryDigest(this.workload);
     this.reconciler = new Reconciler(this.workload, this.tracker);
     this.content = new ContentChecker(this.workload, this.tracker, this.reconciler);
     this.diagnosis = new Diagnosis(this.workload, this.tracker, this.reconciler);
@@ -173,12 +174,18 @@ export class Run {
       for (const block of wrong.slice(0, explainedPerExtentMax)) {
         const bytes = into.slice(block * blockSizeBytes, (block + 1) * blockSizeBytes);
         const rereads = await this.#reread({ device, extent, block, ltsMax, seen: bytes, buffer });
+        const provenBefore = proven?.has(extent.pd) ?? false;
+        const isVolumes =
+          snapshot !== undefined &&
+          !provenBefore &&
+          (await this.#volumeShows({ extent, block, ltsMax, bytes, buffer }));
         const violation = this.diagnosis.explain({
           extent,
           block,
-          ltsMax,
-          ...(snapshot === undefined ? {} : { snapshot }),
-          provenBefore: proven?.has(extent.pd) ?? false,
+          ...(isVolumes
+            ? { ltsMax: this.tracker.ltsCompleteMax, alsoInSnapshot: snapshot }
+            : { ltsMax, ...(snapshot === undefined ? {} : { snapshot }) }),
+          provenBefore,
           bytes,
           rereads,
         });
@@ -202,6 +209,29 @@ export class Run {
       if (tries === triesMax || outcome.kind === "failed") throw new TargetFailure(message);
       this.log.warn(`${message}; asking again`);
     }
+  }
+
+  /** Whether the volume shows the same wrong bytes, and should show the same right ones: then the fault is its own. */
+  async #volumeShows({
+    extent,
+    block,
+    ltsMax,
+    bytes,
+    buffer,
+  }: {
+    readonly extent: Extent;
+    readonly block: number;
+    readonly ltsMax: number;
+    readonly bytes: Uint8Array;
+    readonly buffer: Region;
+  }): Promise<boolean> {
+    const stateAt = (lts: number): number | undefined =>
+      this.reconciler.versions(extent, block, lts).next().value ?? undefined;
+    if (stateAt(ltsMax) !== stateAt(this.tracker.ltsCompleteMax)) return false;
+    const { device } = this.target.volumes[extent.volume]!;
+    const into = buffer.bytes.subarray(buffer.bytes.length - bytes.length);
+    const outcome = await device.read({ block: extent.firstBlock + block, blockCount: 1, into });
+    return outcome.kind === "ok" && Buffer.compare(into, bytes) === 0;
   }
 
   /** Tells a block that is stored wrong from one that was read wrong. */

@@ -5,9 +5,13 @@
  */
 import type { LedgerReport } from "../model/ledger.ts";
 import type { Violation } from "../model/violation.ts";
+import { ControllerError } from "../sut/initiator/errors.ts";
 import { ServiceError } from "../sut/port.ts";
+import { OccupiedVolumeError } from "./guard.ts";
 import type { Run } from "./run.ts";
 import { TargetFailure } from "./target-failure.ts";
+import { noteUnchecked } from "./unchecked.ts";
+import { inspectFirstVisit } from "./visitors/inspect.ts";
 import { mutate } from "./visitors/mutate.ts";
 import { SnapshotVisitor } from "./visitors/snapshots.ts";
 import { validateAll, validateRecent, validateSample } from "./visitors/validate.ts";
@@ -27,6 +31,10 @@ export interface RunResult {
   /** What the target failed at, if it ended the run; otherwise how many failures the run survived. */
   readonly targetFailure: string | undefined;
   readonly targetErrorCount: number;
+  /** A bug of harrow's own ended the run: nothing it did not see is called consistent. */
+  readonly crash: Error | undefined;
+  /** Snapshots that were left on the target, as evidence or because it failed. */
+  readonly snapshotsLeft: readonly string[];
   readonly elapsedMs: number;
 }
 
@@ -56,6 +64,8 @@ export async function runSequential(run: Run, { now, onProgress }: RunnerHooks):
   const snapshots = new SnapshotVisitor(run);
   noteUnchecked(run);
   let targetFailure: string | undefined;
+  let crash: Error | undefined;
+  let isFinished = false;
   let lts = 0;
   const progress = (phase: Progress["phase"]): void =>
     onProgress({ lts, phase, elapsedMs: now() - started, snapshotsAlive: snapshots.aliveCount });
@@ -63,6 +73,8 @@ export async function runSequential(run: Run, { now, onProgress }: RunnerHooks):
 
   try {
     for (; lts < ltsLimit && now() < deadline && !run.isOver; lts++) {
+      await inspectFirstVisit(run, lts);
+      if (run.isOver) break;
       await mutate(run, lts);
       for (const step of run.workload.control.stepsAfter(lts))
         if (!run.isOver) await snapshots.perform(lts, step);
@@ -79,14 +91,21 @@ export async function runSequential(run: Run, { now, onProgress }: RunnerHooks):
       progress("checking snapshots");
       await snapshots.checkAllAlive();
     }
-    if (run.violations.length === 0) await snapshots.deleteAllAlive();
+    isFinished = !run.isOver;
   } catch (error) {
-    if (!(error instanceof TargetFailure || error instanceof ServiceError)) throw error;
-    targetFailure = error.message;
+    if (error instanceof OccupiedVolumeError) throw error;
+    if (isTargets(error)) targetFailure = error.message;
+    else crash = error instanceof Error ? error : new Error(String(error));
   }
   targetFailure = run.target.failure ?? targetFailure;
+  if (!isFinished)
+    run.ledger.notChecked(
+      "what was left of the run, and all extents and snapshots at its end",
+      whyUnfinished(run),
+    );
+  if (run.violations.length === 0 && run.target.failure === undefined) await snapshots.deleteAllAlive();
   return {
-    verdict: verdictOf(run, targetFailure),
+    verdict: verdictOf(run, targetFailure ?? crash?.message),
     violations: run.violations,
     unexplainedCount: run.unexplainedCount,
     historyDigest: run.digest.read(),
@@ -95,40 +114,25 @@ export async function runSequential(run: Run, { now, onProgress }: RunnerHooks):
     wasInterrupted: run.signal.aborted,
     targetFailure,
     targetErrorCount: run.targetErrorCount,
+    crash,
+    snapshotsLeft: snapshots.namesAlive,
     elapsedMs: now() - started,
   };
 }
 
-/** A run that could not look does not call what it did not see consistent. */
-function verdictOf(run: Run, targetFailure: string | undefined): Verdict {
-  if (run.violations.length > 0) return "violation";
-  return targetFailure !== undefined || run.targetErrorCount >= run.config.runner.stopAfterTargetErrors
-    ? "undecided"
-    : "consistent";
+function isTargets(error: unknown): error is Error {
+  return error instanceof TargetFailure || error instanceof ServiceError || error instanceof ControllerError;
 }
 
-/** What the configuration keeps from being checked stands in the ledger. */
-function noteUnchecked({ config, ledger }: Run): void {
-  const { checks, snapshots } = config;
-  if (!checks.all.atEnd)
-    ledger.notChecked("last versions of extents not drawn by a check", "checks.all.atEnd is false");
-  if (snapshots.every === 0) ledger.notChecked("snapshots and diffs", "snapshots.every is 0");
-  else {
-    if (checks.snapshots.extents === 0)
-      ledger.notChecked("content of snapshots while the run goes on", "checks.snapshots.extents is 0");
-    if (checks.snapshots.extents !== "all" && checks.snapshots.extents > 0)
-      ledger.notChecked(
-        "extents of deleted snapshots beyond a sample",
-        `checks.snapshots.extents is ${checks.snapshots.extents}`,
-      );
-    if (!checks.snapshots.atEnd)
-      ledger.notChecked("whole content of the last snapshots", "checks.snapshots.atEnd is false");
-    if (!checks.diffs.enabled) ledger.notChecked("diffs", "checks.diffs.enabled is false");
-    else if (checks.diffs.precision === "covering")
-      ledger.notChecked(
-        "that rewritten blocks of unchanged content are reported",
-        "checks.diffs.precision is covering",
-      );
-  }
-  ledger.notChecked("operations that overlap in time, and snapshots under load", "the runner is sequential");
+function whyUnfinished(run: Run): string {
+  if (run.violations.length > 0) return "a violation ended the run";
+  return run.signal.aborted ? "the run was interrupted" : "the target failed";
+}
+
+/** A run that could not look does not call what it did not see consistent. */
+function verdictOf(run: Run, failure: string | undefined): Verdict {
+  if (run.violations.length > 0) return "violation";
+  return failure !== undefined || run.targetErrorCount >= run.config.runner.stopAfterTargetErrors
+    ? "undecided"
+    : "consistent";
 }

@@ -29,6 +29,8 @@ export interface Target extends AsyncDisposable {
   readonly volumes: readonly TargetVolume[];
   /** Why the target is gone for good, once it is. */
   readonly failure: string | undefined;
+  /** What the run leaves on it is still there after the run. */
+  readonly isLasting: boolean;
   /** Leaves the volumes that the run created when it is disposed: they hold the evidence. */
   keep(): void;
 }
@@ -36,6 +38,8 @@ export interface Target extends AsyncDisposable {
 export interface TargetVolume {
   readonly uuid: string;
   readonly device: BlockDevice;
+  /** The run made it, and it holds nothing of anyone else's. */
+  readonly isCreated: boolean;
 }
 
 export interface TargetOptions {
@@ -77,6 +81,7 @@ export async function openTarget(options: TargetOptions): Promise<Target> {
       description,
       service,
       volumes,
+      isLasting: isLasting(options.config),
       get failure() {
         return opened.failure;
       },
@@ -87,8 +92,13 @@ export async function openTarget(options: TargetOptions): Promise<Target> {
     };
   } catch (error) {
     await close(opened, options.log);
+    if (opened.failure !== undefined) throw new TargetFailure(opened.failure, { cause: error });
     throw error;
   }
+}
+
+function isLasting({ target }: Config): boolean {
+  return target.kind === "lightbits" || (target.kind === "embedded" && target.directory !== undefined);
 }
 
 /** Closes everything, the last first. What can not be closed is said; it is no verdict. */
@@ -124,7 +134,7 @@ async function openService(
         onUnexpectedExit: (message) => {
           opened.failure = `the embedded target was not stopped, and ${message}`;
           // Nobody will come back: what waits for it ends now.
-          void launched.service[Symbol.asyncDispose]();
+          launched.service[Symbol.asyncDispose]().then(undefined, () => {});
         },
         ...(target.directory === undefined ? {} : { directory: target.directory }),
         service: { connectNamespaces: connectNamespaces(target, log, random), random },
@@ -223,7 +233,7 @@ async function openVolume(
   opened.closers.push(() => device[Symbol.asyncDispose]());
   checkFit(config, volume, device);
   await claim(device, { overwrite: config.overwrite && !isOurs });
-  return { uuid: volume.uuid, device };
+  return { uuid: volume.uuid, device, isCreated: isOurs };
 }
 
 /** What the namespace is and promises must carry what the configuration asks for. */

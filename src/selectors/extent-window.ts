@@ -62,8 +62,9 @@ export class ExtentWindow {
     return this.#firstOf(this.#order.positionOf(pd));
   }
 
-  /** Last visit of an extent at or before an lts; `undefined` if there was none yet. */
+  /** Last visit of an extent at or before an lts, which may be −1; `undefined` if there was none yet. */
   lastLts(pd: number, ltsMax: number): number | undefined {
+    if (ltsMax < 0) return undefined;
     const pid = this.#order.positionOf(pd);
     const newest = this.#newestPosition(ltsMax);
     if (pid > newest) return undefined;

@@ -172,7 +172,7 @@ export interface DiffPage {
   /** The offset that was asked for. */
   readonly offsetLba: number;
   readonly ranges: readonly DiffRange[];
-  /** Where the next page starts; 0 for the last page. */
+  /** Where the next page starts; 0 for the last page. One that does not lead on ends the answer as well. */
   readonly nextOffsetLba: number;
 }
 

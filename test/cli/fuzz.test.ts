@@ -29,7 +29,7 @@ describe("harrow fuzz", () => {
   test("proves a run over NVMe/TCP on the embedded target, and prints it as one JSON object", async () => {
     const path = await config("small.yml", small);
     const { code, stdout, stderr } = await harrow("fuzz", path, "--seed", "0x5eed", "--json");
-    expect(stderr).toBe("");
+    expect(stderr).toBe("harrow 0.1.0, seed 0x5eed\n");
     const result = JSON.parse(stdout);
     expect(result).toMatchObject({
       seed: "0x5eed",
@@ -122,8 +122,18 @@ target: { kind: embedded, directory: ${join(folder, "volumes")}, headerDigest: t
     "broken YAML": [[], "geometry: {", /:1:\d+: /],
     "a window wider than the volume": [
       [],
-      "geometry: { volumeSize: 4MiB }",
-      /window\.size: expected at most 4/,
+      "geometry: { volumeSize: 4MiB }\nwindow: { size: 5 }",
+      /:2:17: window\.size: expected at most 4, the number of extents/,
+    ],
+    "more extents than can be counted": [
+      [],
+      "geometry: { volumeSize: 1024TiB, extentSize: 4096 }",
+      /geometry\.extentSize: \d+ extents are too many/,
+    ],
+    "buffers beyond the memory": [
+      [],
+      "geometry: { extentSize: 64MiB }\noperations: { perBatch: { max: 64 }, blocks: { max: 16384 } }",
+      /operations\.blocks\.max: 64 operations of 16384 blocks and 5 extents need \d+ bytes of buffers/,
     ],
     "a duration without unit": [
       ["--duration", "fast"],
@@ -160,6 +170,36 @@ target: { kind: embedded, directory: ${join(folder, "volumes")}, headerDigest: t
     const option = await harrow("fuzz", "--frobnicate");
     expect(option.stderr).toContain("unknown option '--frobnicate'");
     expect(option.code).toBe(2);
+  });
+
+  test("ends quietly when its reader has seen enough", async () => {
+    const { process: child, ended } = start(["fuzz", "--target", "memory", "--lts", "50"]);
+    child.stdout!.destroy();
+    expect((await ended).stderr).not.toContain("EPIPE");
+  });
+
+  test("still gives the verdict when no failure folder can be made", async () => {
+    const file = await config("not-a-directory", "");
+    const directory = join(folder, "volumes-nowhere");
+    const stop = new AbortController();
+    const flipping = flipDataBytes(directory, stop.signal);
+    const path = await config("small.yml", small);
+    const { code, stdout, stderr } = await harrow(
+      "fuzz",
+      path,
+      "--lts",
+      "200000",
+      "--failures",
+      file,
+      "--directory",
+      directory,
+      "--json",
+    );
+    stop.abort();
+    await flipping;
+    expect(JSON.parse(stdout).verdict).toBe("violation");
+    expect(stderr).toContain(`the failure folder ${file} is not complete`);
+    expect(code).toBe(1);
   });
 
   test("says that the target failed, with exit code 3, if it can not be reached", async () => {

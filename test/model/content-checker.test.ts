@@ -84,6 +84,28 @@ describe("the quiescent checker", () => {
     expect(show(extent.pd, gone).wrong).toEqual([operation.firstBlock + operation.blockCount - 1]);
   });
 
+  test("holds the target to the older of two operations in doubt, once that one has shown", () => {
+    const ltsMax = 150;
+    const plain = smallWorkload(3n);
+    const replay = new Replay(plain).upTo(ltsMax);
+    const { reconciler } = setUp(3n, ltsMax);
+    const block = [...replay.states.keys()].find((one) => {
+      const extent = plain.geometry.extent(plain.geometry.pdOf(0, one));
+      const versions = [...reconciler.versions(extent, one - extent.firstBlock, ltsMax)];
+      return versions.length > 3 && versions.slice(0, 3).every((state) => state > 0);
+    })!;
+    const extent = plain.geometry.extent(plain.geometry.pdOf(0, block));
+    const [newest, middle, oldest] = reconciler.versions(extent, block - extent.firstBlock, ltsMax);
+    const doubt = new Map([newest, middle].map((state) => [state!, "unknown" as const]));
+    const { show, tracker } = setUp(3n, ltsMax, doubt);
+    const states = new Replay(plain).upTo(ltsMax).states;
+    states[block] = middle!;
+    expect(show(extent.pd, states).wrong).toEqual([]);
+    expect([tracker.decisionOn(newest!, block), tracker.decisionOn(middle!, block)]).toEqual([false, true]);
+    states[block] = oldest!;
+    expect(show(extent.pd, states).wrong).toEqual([block - extent.firstBlock]);
+  });
+
   test("accepts no third outcome of an operation in doubt", () => {
     const { show, extent, operation, withIt, tracker, position } = inDoubt();
     const first = extent.firstBlock + operation.firstBlock;
@@ -145,7 +167,17 @@ describe("the ledger", () => {
     const wrong = seen.findIndex((state) => state !== 0);
     ledger.extentCompared(extent, 50, seen, [wrong]);
     expect(ledger.report().versions.proven).toBe(seen.filter((state) => state !== 0).length - 1);
-    expect(ledger.report().lastVersions.proven).toBe(0);
+    const touched = seen.filter((state) => state !== 0).length;
+    expect(ledger.report().lastVersions).toMatchObject({
+      blocks: ledger.report().lastVersions.blocks,
+      proven: touched - 1,
+    });
+    // Still wrong, looked at again: nothing is counted twice. Then right: it counts once.
+    ledger.extentCompared(extent, 50, seen, [wrong]);
+    expect(ledger.report().versions.proven).toBe(touched - 1);
+    ledger.extentCompared(extent, 50, seen, []);
+    expect(ledger.report().versions.proven).toBe(touched);
+    expect(ledger.report().lastVersions.proven).toBe(touched);
   });
 });
 

@@ -118,6 +118,14 @@ describe("the diff checker", () => {
       [page([...ranges, { lbaStart: 704, bitmap: Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0) }])],
       "contract",
     ],
+    "on a last page that names another": [
+      [page(ranges, 0, 0), page([], 0, 0)].slice(0, 1).map((one) => ({ ...one, nextOffsetLba: 64 })),
+      "contract",
+    ],
+    "before their page": [
+      [page(ranges.slice(1), 0, 640), page([{ lbaStart: 0, bitmap: new Uint8Array(8) }], 640, 0)],
+      "contract",
+    ],
     "on a page that does not lead on": [
       [page(ranges.slice(0, 1), 64, 64), page(ranges.slice(1), 64)],
       "contract",

@@ -56,8 +56,9 @@ async function runOnDirectory(lts: number) {
     target: {
       description: "",
       service,
-      volumes: [{ uuid, device }],
+      volumes: [{ uuid, device, isCreated: true }],
       failure: undefined,
+      isLasting: false,
       keep: () => {},
       [Symbol.asyncDispose]: async () => {},
     },

@@ -8,7 +8,9 @@ import {
   type ServiceFaults,
   shiftRanges,
 } from "../../src/sut/faults.ts";
+import { inflateBlock } from "../../src/generators/content.ts";
 import { memoryRun, smallConfig } from "../support/memory-run.ts";
+import { smallWorkload } from "../support/workloads.ts";
 
 describe("a run on a target that keeps its word", () => {
   test.for([1n, 2n, 3n, 0xffffffffffffffffn])(
@@ -35,7 +37,7 @@ describe("a run on a target that keeps its word", () => {
 
   test("keeps the history of seed 11 as it has always been", async () => {
     const { historyDigest } = await memoryRun();
-    expect(historyDigest).toBe("7d8fea61f7e9272d275cd1a4c4cc774c7f8b7c81ad1251715a172dc6883f1050");
+    expect(historyDigest).toBe("d8730e9f475bce0946ebe18df4aad9539186ef181b5f9ff4ed4cf782a51c9084");
   });
 
   test.for([
@@ -188,6 +190,56 @@ describe("a run on a target that lies", () => {
       expect(result.violations.map((violation) => violation.class)).toContain(expected);
   });
 
+  test("names a lost write that a snapshot shows first as the volume's own", async () => {
+    const config = smallConfig
+      .replace("every: 40", "every: 3")
+      .replace("recent: { every: 5", "recent: { every: 250")
+      .replace("sample: { every: 20", "sample: { every: 0");
+    for (let write = 100; write < 110; write++) {
+      const isLost = nth(write);
+      const result = await memoryRun({
+        config,
+        faults: { volume: () => ({ write: (range) => (isLost(range) ? { kind: "drop" } : undefined) }) },
+      });
+      expect(result.violations[0]).toMatchObject({ class: "lost-write", rule: "quiescent" });
+    }
+  });
+
+  test("is not taken in by a target that ignores every write, and has the data of the same seed from before", async () => {
+    const { run } = smallWorkload(11n);
+    const block = inflateBlock(run.format, { vd: 5n, volume: 0, block: 3, sectorCount: 8 });
+    const result = await memoryRun({
+      leftover: { block: 0, bytes: repeated(block, 1024) },
+      faults: {
+        volume: () => ({
+          write: ({ blockCount }) => (blockCount === 1024 ? undefined : { kind: "drop" }),
+          dropsZeroes: () => true,
+        }),
+      },
+    });
+    expect(result.verdict).toBe("violation");
+    expect(result.violations[0]).toMatchObject({ rule: "quiescent", class: "misdirected" });
+  });
+
+  test("finds another tenant's data on a volume that it made, before it writes there", async () => {
+    const config = smallConfig.replace("stopAfterViolations: 100", "stopAfterViolations: 1");
+    const result = await memoryRun({
+      config,
+      leftover: { block: 0, bytes: new Uint8Array(1024 * 4096).fill(7) },
+    });
+    expect(result.violations[0]).toMatchObject({ class: "extra-data", rule: "quiescent" });
+    expect(result.ledger.bytesWritten).toBe(0);
+  });
+
+  test("does not touch data on a volume that it was given, wherever it lies", async () => {
+    for (const block of [0, 517, 1023]) {
+      const leftover = { block, bytes: new Uint8Array(4096).fill(7) };
+      await expect(memoryRun({ leftover, isCreated: false })).rejects.toThrow(
+        /holds data at block \d+; harrow would destroy it/,
+      );
+    }
+  });
+
   test("tells a block that is read wrong once from one that is stored wrong", async () => {
     const isMeant = nth(30);
     const result = await memoryRun({
@@ -334,6 +386,12 @@ describe("a run on a target that fails", () => {
     expect(result.ledger.ltsCount).toBe(58);
   });
 });
+
+function repeated(bytes: Uint8Array, count: number): Uint8Array {
+  const all = new Uint8Array(bytes.length * count);
+  for (let index = 0; index < count; index++) all.set(bytes, index * bytes.length);
+  return all;
+}
 
 /** A device with some of its methods replaced. */
 function proxied<Device extends object>(device: Device, replaced: Partial<Device>): Device {

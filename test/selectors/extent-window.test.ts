@@ -49,6 +49,7 @@ describe("the extent window", () => {
         }
         for (const pd of new Set(pds)) {
           expect(window.firstLts(pd)).toBe(pds.indexOf(pd));
+          expect(window.lastLts(pd, -1)).toBeUndefined();
           for (let lts = 0; lts < pds.length; lts++) {
             const last = pds.lastIndexOf(pd, lts);
             expect(window.lastLts(pd, lts)).toBe(last === -1 ? undefined : last);

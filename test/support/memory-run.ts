@@ -33,6 +33,9 @@ export interface MemoryRunOptions {
   readonly faults?: ServiceFaults;
   readonly wrap?: (service: VolumeService) => VolumeService;
   readonly signal?: AbortSignal;
+  /** Bytes that the volumes hold when the run comes to them, and whether it made them itself. */
+  readonly leftover?: { readonly block: number; readonly bytes: Uint8Array };
+  readonly isCreated?: boolean;
   readonly onLts?: (lts: number) => void;
 }
 
@@ -51,13 +54,19 @@ export async function memoryRun(
       sizeBytes: volumeSize,
       sectorSizeBytes: blockSize,
     });
-    volumes.push({ uuid, device: await service.openVolume(uuid) });
+    const device = await service.openVolume(uuid);
+    if (options.leftover !== undefined) {
+      const { block, bytes: from } = options.leftover;
+      await device.write({ block, blockCount: from.length / blockSize, from });
+    }
+    volumes.push({ uuid, device, isCreated: options.isCreated ?? true });
   }
   const target: Target = {
     description: "memory",
     service,
     volumes,
     failure: undefined,
+    isLasting: false,
     keep: () => {},
     [Symbol.asyncDispose]: async () => service[Symbol.asyncDispose](),
   };

@@ -25,6 +25,7 @@ export class ConfigError extends Error {
 export interface Override {
   readonly flag: string;
   readonly path: readonly string[];
+  /** The value, or how to make it from what the file has there. */
   readonly value: unknown;
 }
 
@@ -81,7 +82,7 @@ function put(root: unknown, { path, value }: Override): void {
   for (const [depth, part] of path.entries()) {
     if (typeof node !== "object" || node === null) return;
     const record = node as Record<string, unknown>;
-    if (depth === path.length - 1) record[part] = value;
+    if (depth === path.length - 1) record[part] = typeof value === "function" ? value(record[part]) : value;
     else node = record[part] ??= {};
   }
 }

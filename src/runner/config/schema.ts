@@ -19,6 +19,12 @@ const range = (most: number, defaults: { min: number; max: number }) =>
     .refine(({ min, max }) => min <= max, "min is above max")
     .prefault({});
 
+/** Each extent costs the run a few bytes, whether it is reached or not. */
+const extentCountMax = 2 ** 26;
+/** All buffers lie in one WebAssembly memory, of at most 4 GiB. */
+const bufferBytesMax = 3 * 2 ** 30;
+const windowSizeDefault = 16;
+
 const geometry = z
   .strictObject({
     volumes: z.int().min(1).max(64).default(1).describe("How many volumes the history works on."),
@@ -42,7 +48,9 @@ const geometry = z
 
 const window = z
   .strictObject({
-    size: count.default(16).describe("Extents that are worked on in turns."),
+    size: count
+      .optional()
+      .describe("Extents that are worked on in turns; 16, or all of them if there are fewer."),
     slideAfterRepeats: count.default(8).describe("Visits of each before the window slides by one."),
   })
   .prefault({});
@@ -225,12 +233,31 @@ export const configSchema = z
     const extents = space.volumes * Math.ceil(space.volumeSize / space.extentSize);
     const problem = (path: (string | number)[], message: string) =>
       context.addIssue({ code: "custom", path, message });
-    if (turns.size > extents)
+    if (extents > extentCountMax)
+      problem(
+        ["geometry", "extentSize"],
+        `${extents} extents are too many: expected at most ${extentCountMax}; use larger extents`,
+      );
+    const bufferBytes = 5 * space.extentSize + work.perBatch.max * work.blocks.max * space.blockSize;
+    if (bufferBytes > bufferBytesMax)
+      problem(
+        ["operations", "blocks", "max"],
+        `${work.perBatch.max} operations of ${work.blocks.max} blocks and 5 extents need ${bufferBytes} bytes of buffers: expected at most ${bufferBytesMax}`,
+      );
+    if (turns.size !== undefined && turns.size > extents)
       problem(["window", "size"], `expected at most ${extents}, the number of extents`);
     const extentBlocks = space.extentSize / space.blockSize;
     if (work.blocks.max > extentBlocks)
       problem(["operations", "blocks", "max"], `expected at most ${extentBlocks}, the blocks of an extent`);
     if (config.snapshots.every === 1) problem(["snapshots", "every"], "expected 0 (none), or 2 and more");
+  })
+  .transform((config) => {
+    const { volumes, volumeSize, extentSize } = config.geometry;
+    const {
+      size = Math.min(windowSizeDefault, volumes * Math.ceil(volumeSize / extentSize)),
+      slideAfterRepeats,
+    } = config.window;
+    return { ...config, window: { size, slideAfterRepeats } };
   });
 
 /** What people write. */

@@ -40,7 +40,7 @@ export const ratio = z
 /** A seed: a whole number of 64 bits; beyond 2^53 as text, decimal or 0x…. */
 export const seed = z
   .union([
-    z.int().min(0),
+    z.int('expected a whole number; beyond 2^53 write it as text, such as "0x5eed"').min(0),
     z.string().regex(/^(0x[0-9a-fA-F]{1,16}|\d{1,20})$/, "expected a number, or text such as 0x5eed"),
   ])
   .transform((value) => BigInt(value))

@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 import type { AnswerPage, DiffQuestion } from "../../model/diff-checker.ts";
+import type { Violation } from "../../model/violation.ts";
 import type { ControlStep } from "../../selectors/control-schedule.ts";
 import type { Extent } from "../../selectors/geometry.ts";
 import { type DiffPage, ServiceError, type Snapshot } from "../../sut/port.ts";
@@ -14,6 +15,7 @@ import { reachedExtents, recentExtents } from "./validate.ts";
 /** A snapshot of one volume on the target. */
 interface Taken {
   readonly uuid: string;
+  readonly name: string;
   /** Extents that were read from it and found right. */
   readonly proven: Set<number>;
 }
@@ -30,6 +32,11 @@ export class SnapshotVisitor {
 
   get aliveCount(): number {
     return this.#alive.size;
+  }
+
+  /** Names of what is on the target. */
+  get namesAlive(): readonly string[] {
+    return [...this.#alive].flatMap((snapshot) => this.#taken.get(snapshot)!.map(({ name }) => name));
   }
 
   async perform(lts: number, step: ControlStep): Promise<void> {
@@ -54,16 +61,25 @@ export class SnapshotVisitor {
     }
   }
 
-  /** Removes what is left on the target. */
+  /** Removes what is left on the target; what can not be removed is said, and stays in the list. */
   async deleteAllAlive(): Promise<void> {
-    for (const snapshot of [...this.#alive])
-      for (const { uuid } of this.#taken.get(snapshot)!) await this.#run.target.service.deleteSnapshot(uuid);
-    this.#alive.clear();
+    for (const snapshot of [...this.#alive]) {
+      try {
+        for (const { uuid } of this.#taken.get(snapshot)!)
+          await this.#run.target.service.deleteSnapshot(uuid);
+        this.#alive.delete(snapshot);
+      } catch (error) {
+        this.#run.log.warn(
+          `snapshot ${snapshot} stays: ${error instanceof Error ? error.message : String(error)}`,
+        );
+      }
+    }
   }
 
   async #take(snapshot: number, lts: number): Promise<void> {
     const { target, tracker, ledger } = this.#run;
     const taken: Taken[] = [];
+    this.#taken.set(snapshot, taken);
     for (const [volume, { uuid: volumeUuid }] of target.volumes.entries()) {
       const name = `${this.#run.name}-v${volume}-s${snapshot}`;
       const submittedEvent = tracker.event();
@@ -79,11 +95,10 @@ export class SnapshotVisitor {
         submittedEvent,
         completedEvent: tracker.event(),
       });
-      taken.push({ uuid, proven: new Set() });
+      taken.push({ uuid, name, proven: new Set() });
+      this.#alive.add(snapshot);
       ledger.snapshotTaken();
     }
-    this.#taken.set(snapshot, taken);
-    this.#alive.add(snapshot);
     const since = snapshot === 0 ? 0 : this.#ltsMax(snapshot - 1) + 1;
     await this.#check(
       snapshot,
@@ -142,9 +157,30 @@ export class SnapshotVisitor {
       const pages = await asked(what, this.#pages(volume, snapshot, base));
       const again = await asked(what, this.#pages(volume, snapshot, base));
       const verdict = diffs.check(question, pages, again);
+      if (verdict.violations.length > 0) await this.#checkBehind(verdict.violations, snapshot, base);
       for (const violation of verdict.violations) this.#run.violation(violation);
       if (verdict.violations.length === 0) ledger.diffProven({ pages: pages.length, ...verdict });
     }
+  }
+
+  /**
+   * A diff is wrong, or the content that it tells of: reads the extents concerned from both snapshots, so that a
+   * write that was lost is named before the diff that rightly leaves it out.
+   */
+  async #checkBehind(
+    violations: readonly Violation[],
+    snapshot: number,
+    base: number | undefined,
+  ): Promise<void> {
+    const { geometry } = this.#run.workload;
+    const pds = new Set(
+      violations
+        .filter(({ volume, block }) => block < geometry.volumeBlocks[volume]!)
+        .map(({ volume, block }) => geometry.pdOf(volume, block)),
+    );
+    const extents = [...pds].map((pd) => geometry.extent(pd));
+    await this.#check(snapshot, extents);
+    if (base !== undefined) await this.#check(base, extents);
   }
 
   /** The base is gone: only an error of the service is right. */
@@ -158,7 +194,9 @@ export class SnapshotVisitor {
       } catch (error) {
         const isRefusal =
           error instanceof ServiceError &&
-          (error.code === "ERR_NOT_FOUND" || error.code === "ERR_INVALID_REQUEST");
+          (error.code === "ERR_NOT_FOUND" ||
+            error.code === "ERR_INVALID_REQUEST" ||
+            error.code === "ERR_CONFLICT");
         if (!isRefusal) throw failure(`diff of snapshot ${snapshot} against deleted snapshot ${base}`, error);
         ledger.deletedBaseRefused();
       }

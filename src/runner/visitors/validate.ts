@@ -34,8 +34,8 @@ export function recentExtents(
 ): Iterable<Extent> {
   const { window, geometry } = run.workload;
   const pds = new Set<number>();
-  for (let lts = run.tracker.ltsCompleteMax; lts >= ltsMin && pds.size < count; lts--)
-    pds.add(window.pd(lts));
+  const most = Math.min(count, window.reachedCount(run.tracker.ltsCompleteMax));
+  for (let lts = run.tracker.ltsCompleteMax; lts >= ltsMin && pds.size < most; lts--) pds.add(window.pd(lts));
   return [...pds].map((pd) => geometry.extent(pd));
 }
 

@@ -9,7 +9,7 @@
 import { connect, type Socket } from "node:net";
 import { sglIdentifier, writeSgl } from "../nvme/commands.ts";
 import { readCqeCid, readCqeDw0, readCqeDw1, readCqeStatus } from "../nvme/completions.ts";
-import { digest, digestLengthBytes } from "../nvme/digest.ts";
+import { digest } from "../nvme/digest.ts";
 import { type PduHandler, PduReader } from "../nvme/framing.ts";
 import { decodeIcResp, encodeIcReq } from "../nvme/initialization.ts";
 import {
@@ -323,11 +323,7 @@ export class QueueConnection implements PduHandler {
     if (!outbox.append(data, start, length)) slot.batch = outbox.batch;
     slot.transferredBytes = offset + length;
     if (!this.#wire.dataDigest) return;
-    const value = digest(data.subarray(start, start + length));
-    // Making room may change the slab.
-    const at = outbox.reserve(digestLengthBytes);
-    outbox.slab.view.setUint32(at, value, true);
-    outbox.commit(digestLengthBytes);
+    outbox.appendUint32(digest(data.subarray(start, start + length)));
   }
 
   #answerR2t(header: PduHeader): void {

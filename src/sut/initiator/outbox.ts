@@ -77,6 +77,14 @@ export class Outbox {
     return true;
   }
 
+  /** Sends a little-endian u32, such as a digest, which may land in another slab than what stands before it. */
+  appendUint32(value: number): void {
+    // First the room, which may change the slab, then the slab.
+    const at = this.reserve(Uint32Array.BYTES_PER_ELEMENT);
+    this.slab.view.setUint32(at, value, true);
+    this.commit(Uint32Array.BYTES_PER_ELEMENT);
+  }
+
   #open(): void {
     if (this.#isOpen) return;
     this.#isOpen = true;

@@ -4,6 +4,9 @@
  * Headers and data are written next to each other, so an event of the socket ends in one write and read data
  * is copied once, from the volume into the slab. A slab is used again only after the socket has taken it.
  *
+ * The initiator's outbox is another: it lends callers' buffers to the socket and numbers its batches. Here nothing
+ * is lent; slabs come from a pool for all connections, and what a slow host leaves unread is counted.
+ *
  * @packageDocumentation
  */
 import { Slab } from "../nvme/slab.ts";

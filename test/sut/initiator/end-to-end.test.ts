@@ -69,6 +69,21 @@ describe("initiator and target", () => {
     },
   );
 
+  test("carry small writes whose digests meet the ends of the slabs they are sent from", async () => {
+    const digests = { headerDigest: "require", dataDigest: "require" } as const;
+    const { device } = await connected({ host: digests });
+    const from = pattern(1024, 5);
+    // Every sixth write has two blocks. A slab of 65536 bytes that starts with data then ends with data: of 96
+    // writes, 16 of them longer, 80 bytes of header and digests each but for the first header and the last digest.
+    const outcomes = await Promise.all(
+      Array.from({ length: 6_000 }, (_, index) => {
+        const blockCount = index % 6 === 0 ? 2 : 1;
+        return device.write({ block: index * 2, blockCount, from: from.subarray(0, blockCount * 512) });
+      }),
+    );
+    expect(outcomes.filter(({ kind }) => kind !== "ok")).toEqual([]);
+  });
+
   test("split where a target takes 8 KiB at most", async () => {
     const { device } = await connected({ target: { mdts: 1 } });
     expect(device.capabilities.transferBlocksMax).toBe(16);

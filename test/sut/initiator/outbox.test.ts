@@ -45,11 +45,13 @@ describe("Outbox", () => {
     const { socket, outbox } = outboxOf();
     const large = new Uint8Array(8192);
     outbox.beginEvent();
-    outbox.slab.bytes.write("head", outbox.reserve(100));
+    const headAt = outbox.reserve(100);
+    outbox.slab.bytes.write("head", headAt);
     outbox.commit(4);
     expect(outbox.append(Buffer.from("xsmallx"), 1, 5)).toBe(true);
     expect(outbox.append(large, 0, 8192)).toBe(false);
-    outbox.slab.bytes.write("tail", outbox.reserve(100));
+    const tailAt = outbox.reserve(100);
+    outbox.slab.bytes.write("tail", tailAt);
     outbox.commit(4);
     expect(socket.chunks).toHaveLength(1);
     outbox.endEvent();
@@ -57,6 +59,19 @@ describe("Outbox", () => {
     expect(Buffer.from(socket.chunks[0]!).toString()).toBe("headsmall");
     expect(socket.chunks[1]!.buffer).toBe(large.buffer);
     expect(socket.corks).toBe(0);
+  });
+
+  test.for([0, 1, 2, 3, 4, 5])("sends a u32 behind data that leaves %i bytes of the slab", (leftBytes) => {
+    const { socket, outbox } = outboxOf();
+    outbox.beginEvent();
+    for (let left = 64 * 1024 - leftBytes; left > 0; left -= 4096) {
+      outbox.append(new Uint8Array(Math.min(left, 4096)).fill(0xaa), 0, Math.min(left, 4096));
+    }
+    outbox.appendUint32(0x0102_0304);
+    outbox.endEvent();
+    const sent = Buffer.concat(socket.chunks);
+    expect(sent.length).toBe(64 * 1024 - leftBytes + 4);
+    expect(sent.toString("hex", sent.length - 5)).toBe("aa04030201");
   });
 
   test("writes nothing over bytes that the socket has not taken", () => {
