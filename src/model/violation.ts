@@ -95,10 +95,10 @@ export function describeViolation(violation: Violation): string {
     `  expected  ${violation.expected}`,
     `  observed  ${violation.observed}`,
   ];
-  for (const { role, lts, operationId, kind, block: first, blockCount: count } of violation.operations)
-    lines.push(
-      `  operation ${operationId} of lts ${lts} (${role}): ${kind} of ${count} blocks from ${first}`,
-    );
+  for (const { role, lts, operationId, kind, block: first, blockCount: count } of violation.operations) {
+    const range = count === 1 ? `block ${first}` : `blocks ${first} to ${first + count - 1}`;
+    lines.push(`  operation ${operationId} of lts ${lts} (${role}): ${kind} of ${range}`);
+  }
   if (violation.rereads !== undefined) lines.push(`  re-read   ${rereadsText[violation.rereads]}`);
   return lines.join("\n");
 }

@@ -36,7 +36,7 @@ async function perform(run: Run, device: BlockDevice, visit: Visit, operation: O
   run.ledger.completed(kind, blockCount, outcome.kind);
   if (outcome.kind !== "ok")
     run.targetError(
-      `lts ${visit.lts}, operation ${operationId} (${kind} of ${blockCount} blocks): ${outcomeText(outcome)}`,
+      `lts ${visit.lts}, operation ${operationId} (${kind} of ${blockCount} ${blockCount === 1 ? "block" : "blocks"}): ${outcomeText(outcome)}`,
     );
 }
 
