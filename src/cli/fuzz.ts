@@ -77,8 +77,7 @@ export async function fuzz({ file, flags, version, serveCommand, signal }: FuzzO
       target,
       log,
       signal,
-      onViolation: (violation, bytes) =>
-        failure.add(violation, { bytes, ltsCount: run.tracker.ltsStartedMax + 1 }),
+      onViolation: (violation, bytes) => failure.add(violation, { bytes, ltsCount: run.ltsBegun }),
     });
     const progress = new ProgressLine(process.stderr, run);
     const result = await runSequential(run, {

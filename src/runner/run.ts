@@ -50,6 +50,8 @@ export class Run {
   /** Wrong blocks that were found beyond those explained. */
   unexplainedCount = 0;
   targetErrorCount = 0;
+  /** How many lts were begun, or at least looked forward to: so many show again what was found. */
+  ltsBegun = 0;
   readonly writeBuffers: BufferPool;
   readonly #extentBuffers: BufferPool;
   readonly #onViolation: (violation: Violation, bytes: Uint8Array | undefined) => void;

@@ -73,11 +73,14 @@ export async function runSequential(run: Run, { now, onProgress }: RunnerHooks):
 
   try {
     for (; lts < ltsLimit && now() < deadline && !run.isOver; lts++) {
+      run.ltsBegun = lts + 1;
       await inspectFirstVisit(run, lts);
       if (run.isOver) break;
       await mutate(run, lts);
-      for (const step of run.workload.control.stepsAfter(lts))
-        if (!run.isOver) await snapshots.perform(lts, step);
+      const steps = run.workload.control.stepsAfter(lts);
+      // The history is what is to be done at an lts, also if a violation keeps the last of it from being done.
+      for (const step of steps) run.digest.control(lts, step);
+      for (const step of steps) if (!run.isOver) await snapshots.perform(lts, step);
       if (isDue(checks.recent.every)) await validateRecent(run, checks.recent.extents);
       if (isDue(checks.sample.every)) await validateSample(run, checks.sample.extents);
       if (isDue(checks.all.every)) await validateAll(run);

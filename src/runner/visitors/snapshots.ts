@@ -40,7 +40,6 @@ export class SnapshotVisitor {
   }
 
   async perform(lts: number, step: ControlStep): Promise<void> {
-    this.#run.digest.control(lts, step);
     switch (step.kind) {
       case "snapshot":
         return this.#take(step.snapshot, lts);

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { connectController, type ControllerOptions } from "../../../src/sut/initiator/controller.ts";
+import { silentLog } from "../../../src/sut/initiator/log.ts";
 import type { NamespaceDevice } from "../../../src/sut/initiator/namespace-device.ts";
 import * as captures from "../nvme/captures.ts";
 import { image, linuxController } from "../nvme/linux-controller.ts";
@@ -513,6 +514,45 @@ describe("a namespace", () => {
     posted!.socket.write(event);
     await expect.poll(() => device.blockCount).toBe(0x20000);
     expect(opcodes.slice(0, 2)).toEqual([0x0c, 0x02]);
+  });
+
+  test("that goes away while it is read anew is gone, and the others are read all the same", async () => {
+    const peer = await peerOf(({ cid, socket }) => socket.write(response(cid)));
+    let posted: Received | undefined;
+    let hasChanged = false;
+    peer.alter = (answer, received) => {
+      const { pdu, cid } = received;
+      if (pdu[0] === 4 && pdu[8] === 0x0c) posted = received;
+      if (pdu[0] === 4 && pdu[8] === 0x02)
+        return Buffer.concat([c2hData(cid, 0, Buffer.alloc(4096)), response(cid)]);
+      const altered = Buffer.from(answer);
+      const nsid = pdu[0] === 4 ? pdu.readUInt32LE(8 + 4) : 0;
+      if (identify(3)(received)) altered[24 + 4] = nsid; // first byte of the UUID
+      if (!identify(0)(received) || !hasChanged) return altered;
+      // Identify of a namespace that is not active returns zeros; its descriptors were read a moment ago.
+      if (nsid === 1) altered.fill(0, 24, 24 + 4096);
+      if (nsid === 2) altered.set([0x03], 24 + 128 + 2); // a format of 2^3 bytes
+      if (nsid === 3) altered.writeUInt32LE(0x20000, 24); // NSZE
+      return altered;
+    };
+    const warnings: string[] = [];
+    const log = { ...silentLog, warn: (message: string) => void warnings.push(message) };
+    const controller = await controllerOf(peer, { log });
+    const gone = await controller.openNamespace({ nsid: 1 });
+    const reformatted = await controller.openNamespace({ nsid: 2 });
+    const resized = await controller.openNamespace({ nsid: 3 });
+    await expect.poll(() => posted).toBeDefined();
+    hasChanged = true;
+    const event = Buffer.from(captures.asyncEventReply);
+    event.writeUInt16LE(posted!.cid, 20);
+    posted!.socket.write(event);
+    await expect.poll(() => resized.blockCount).toBe(0x20000);
+    const expected = { kind: "failed", code: "ERR_NAMESPACE_GONE" };
+    expect(await gone.flush()).toMatchObject(expected);
+    expect(await reformatted.flush()).toMatchObject(expected);
+    expect(await resized.flush()).toEqual({ kind: "ok" });
+    await expect(controller.openNamespace({ nsid: 1 })).rejects.toMatchObject({ code: expected.code });
+    expect(warnings).toEqual([]);
   });
 
   test("with an optimal boundary gets no command across it, except for what it writes atomically", async () => {
