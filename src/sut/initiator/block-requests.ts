@@ -184,7 +184,7 @@ export class TransferRequest extends BlockRequest {
   }
 
   protected describe(): string {
-    return `${this.#call.name} of ${this.#call.blockCount} blocks at ${this.#call.block}`;
+    return `${this.#call.name} of ${counted(this.#call.blockCount, "block")} at ${this.#call.block}`;
   }
 }
 
@@ -283,6 +283,6 @@ export class CompareAndWriteRequest extends BlockRequest {
   }
 
   protected describe(): string {
-    return `compare and write of ${this.#call.blockCount} blocks at ${this.#call.block}`;
+    return `compare and write of ${counted(this.#call.blockCount, "block")} at ${this.#call.block}`;
   }
 }

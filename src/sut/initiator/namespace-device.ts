@@ -32,6 +32,7 @@ import {
 } from "./block-requests.ts";
 import type { QueueRequest } from "./command-slot.ts";
 import type { NamespaceProperties } from "./namespace-properties.ts";
+import { counted } from "./wording.ts";
 
 /** What a device needs of its controller. */
 export interface RequestCarrier {
@@ -143,7 +144,7 @@ export class NamespaceDevice implements BlockDevice {
     if (!this.capabilities.deallocate) return this.#unsupported("deallocate");
     const { ranges } = request;
     if (ranges.length < 1 || ranges.length > deallocateRangesMax) {
-      const message = `deallocate of ${ranges.length} ranges, 1 to ${deallocateRangesMax} are possible`;
+      const message = `deallocate of ${counted(ranges.length, "range")}, 1 to ${deallocateRangesMax} are possible`;
       return this.#refuse("ERR_INVALID_REQUEST", message);
     }
     for (const range of ranges) {
@@ -169,7 +170,7 @@ export class NamespaceDevice implements BlockDevice {
       this.#lengthProblem(name, blockCount, from);
     if (problem !== undefined) return problem;
     if (blockCount > compareAndWriteBlocksMax) {
-      const message = `${name} of ${blockCount} blocks, at most ${compareAndWriteBlocksMax} are possible`;
+      const message = `${name} of ${counted(blockCount, "block")}, at most ${compareAndWriteBlocksMax} are possible`;
       return this.#refuse("ERR_INVALID_REQUEST", message);
     }
     return this.#call((context) => new CompareAndWriteRequest(context, request), options);
@@ -272,11 +273,12 @@ export class NamespaceDevice implements BlockDevice {
 
   #rangeProblem(name: string, { block, blockCount }: BlockRange): Promise<Outcome> | undefined {
     if (!Number.isSafeInteger(block) || !Number.isSafeInteger(blockCount) || blockCount < 1) {
-      const message = `${name} of ${blockCount} blocks at ${block}: whole numbers from 1 and 0 on are expected`;
+      const message = `${name} of ${counted(blockCount, "block")} at ${block}: whole numbers from 1 and 0 on are expected`;
       return this.#refuse("ERR_INVALID_REQUEST", message);
     }
     if (block < 0 || block + blockCount > this.blockCount) {
-      const message = `${name} of ${blockCount} blocks at ${block}: the device has ${this.blockCount} blocks`;
+      const size = `the device has ${counted(this.blockCount, "block")}`;
+      const message = `${name} of ${counted(blockCount, "block")} at ${block}: ${size}`;
       return this.#refuse("ERR_OUT_OF_RANGE", message);
     }
     return undefined;
@@ -285,7 +287,8 @@ export class NamespaceDevice implements BlockDevice {
   #lengthProblem(name: string, blockCount: number, data: Uint8Array): Promise<Outcome> | undefined {
     const expected = blockCount * this.capabilities.blockSizeBytes;
     if (data.length === expected) return undefined;
-    const message = `${name} of ${blockCount} blocks needs a buffer of ${expected} bytes, got ${data.length}`;
+    const range = `${name} of ${counted(blockCount, "block")}`;
+    const message = `${range} needs a buffer of ${expected} bytes, got ${data.length}`;
     return this.#refuse("ERR_INVALID_REQUEST", message);
   }
 

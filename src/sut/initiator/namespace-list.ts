@@ -98,11 +98,21 @@ export async function listNames(admin: AdminQueue): Promise<NamespaceNames[]> {
   return names;
 }
 
-/** What a namespace promises, read anew. */
-export async function readProperties(association: Association, nsid: number): Promise<NamespaceProperties> {
-  const bytes = await association.admin.identify(identifyCns.namespace, nsid);
+/**
+ * What a namespace promises, read anew, or `undefined` if it is not active (any more).
+ *
+ * @throws {ControllerError} If the connection is lost, the controller refuses, or the format is not one that
+ * this initiator reads.
+ */
+export async function readProperties(
+  association: Association,
+  nsid: number,
+): Promise<NamespaceProperties | undefined> {
+  const namespace = decodeNamespaceIdentity(await association.admin.identify(identifyCns.namespace, nsid));
+  // One that went away since its names were read is all zeros, format included.
+  if (namespace.nsze === 0n) return undefined;
   const { identity, commandSetLimits } = association;
-  return namespaceProperties(decodeNamespaceIdentity(bytes), identity, commandSetLimits, (blockSizeBytes) =>
+  return namespaceProperties(namespace, identity, commandSetLimits, (blockSizeBytes) =>
     association.transferBlocksMax(blockSizeBytes),
   );
 }

@@ -16,6 +16,7 @@ import {
 } from "../nvme/identify.ts";
 import type { DeviceCapabilities } from "../port.ts";
 import { ControllerError } from "./errors.ts";
+import { counted } from "./wording.ts";
 
 export interface NamespaceProperties {
   readonly blockCount: number;
@@ -44,7 +45,7 @@ export function namespaceProperties(
   const format = formatInUse(namespace);
   const shift = format?.blockSizeShift ?? 0;
   if (format === undefined || (shift !== 9 && shift !== 12) || format.metadataLengthBytes !== 0) {
-    const found = `2^${shift} bytes with ${format?.metadataLengthBytes ?? 0} bytes of metadata`;
+    const found = `2^${shift} bytes with ${counted(format?.metadataLengthBytes ?? 0, "byte")} of metadata`;
     const expected = "512 or 4096 without metadata expected";
     throw new ControllerError("ERR_UNSUPPORTED", `blocks of ${found}: ${expected}`);
   }

@@ -6,6 +6,7 @@
  * @packageDocumentation
  */
 import type { Association } from "./association.ts";
+import { ControllerError } from "./errors.ts";
 import { NamespaceDevice, type RequestCarrier } from "./namespace-device.ts";
 import {
   isRefusal,
@@ -17,6 +18,7 @@ import {
   readProperties,
   selectorOf,
 } from "./namespace-list.ts";
+import type { NamespaceProperties } from "./namespace-properties.ts";
 
 export class OpenDevices {
   readonly #carrier: RequestCarrier;
@@ -33,6 +35,7 @@ export class OpenDevices {
     const names = await find(association, selector);
     if (names === undefined) return undefined;
     const properties = await readProperties(association, names.nsid);
+    if (properties === undefined) return undefined;
     const device: NamespaceDevice = new NamespaceDevice(
       this.#carrier,
       this.#identityOf(names),
@@ -43,23 +46,23 @@ export class OpenDevices {
     return device;
   }
 
-  /** Finds every device again; a namespace that is not what it was is gone. */
+  /**
+   * Finds every device again; a namespace that is not what it was is gone.
+   *
+   * @throws {ControllerError} If a device could not be asked for. The others have been found again all the
+   * same, unless the association is lost.
+   */
   async refresh(association: Association): Promise<void> {
+    const failures: unknown[] = [];
     for (const [device, selector] of this.#devices) {
-      const names = await readNames(association.admin, device.nsid);
-      const isSame = names !== undefined && matches(names, selector);
-      const found = isSame ? names : await find(association, selector);
-      if (found === undefined) {
-        device.markGone();
-        continue;
-      }
       try {
-        device.update(this.#identityOf(found), await readProperties(association, found.nsid));
+        await this.#refreshOne(association, device, selector);
       } catch (error) {
-        if (!isRefusal(error)) throw error;
-        device.markGone();
+        failures.push(error);
+        if (!association.isLive) break;
       }
     }
+    if (failures.length > 0) throw failures[0];
   }
 
   /** Disposes all devices, which waits for what is in flight. */
@@ -67,8 +70,35 @@ export class OpenDevices {
     await Promise.all([...this.#devices.keys()].map((device) => device[Symbol.asyncDispose]()));
   }
 
+  async #refreshOne(
+    association: Association,
+    device: NamespaceDevice,
+    selector: NamespaceSelector,
+  ): Promise<void> {
+    const names = await readNames(association.admin, device.nsid);
+    const isSame = names !== undefined && matches(names, selector);
+    const found = isSame ? names : await find(association, selector);
+    const properties = found === undefined ? undefined : await propertiesIfUsable(association, found.nsid);
+    if (found === undefined || properties === undefined) device.markGone();
+    else device.update(this.#identityOf(found), properties);
+  }
+
   #identityOf(names: NamespaceNames) {
     return { name: `${this.#subsystemNqn} namespace ${names.nsid}`, uuid: names.uuid, nsid: names.nsid };
+  }
+}
+
+/** A namespace that is refused, or has got a format that cannot be read, is as good as gone. */
+async function propertiesIfUsable(
+  association: Association,
+  nsid: number,
+): Promise<NamespaceProperties | undefined> {
+  try {
+    return await readProperties(association, nsid);
+  } catch (error) {
+    const isUnreadable = error instanceof ControllerError && error.code === "ERR_UNSUPPORTED";
+    if (isUnreadable || isRefusal(error)) return undefined;
+    throw error;
   }
 }
 
