@@ -1,49 +1,71 @@
 /**
- * The other end of `raw-sockets.ts`, forked by it: answers every so many bytes with so many, and nothing else.
+ * The other end of `raw-sockets.ts`, forked by it: a buffer of 64 MiB behind a socket, and nothing else.
  *
- * A connection starts with three u32, little-endian: bytes of a request, bytes of an answer, and how many bytes
- * of a request are payload, which is copied once as a target that keeps it must. Ends with its parent.
+ * A connection starts with an opening, as in `raw-exchange.ts`. A request begins with the place of its payload in
+ * the buffer, a u32, in payloads. Payload is copied once, between that place and where it was received or is sent
+ * from; the answers of one event leave in one write. Ends with its parent.
  *
  * @packageDocumentation
  */
 import { createServer, type Socket } from "node:net";
+import { decodeOpening, type Exchange, openingBytes, volumeBytes } from "./raw-exchange.ts";
 
-const openingBytes = 12;
+const writeBytes = Number(process.env.WB ?? 65536);
+const volume = Buffer.alloc(volumeBytes, 0x5a);
 
 const server = createServer({ noDelay: true }, (socket) => {
   socket.on("error", () => socket.destroy());
   socket.once("data", (opening: Buffer) => {
     if (opening.length !== openingBytes) throw new Error(`an opening of ${opening.length} bytes`);
-    serve(socket, {
-      requestBytes: opening.readUInt32LE(0),
-      answer: Buffer.alloc(opening.readUInt32LE(4), 0x5a),
-      payloadBytes: opening.readUInt32LE(8),
-    });
+    serve(socket, decodeOpening(opening));
   });
 });
 
 function serve(
   socket: Socket,
-  { requestBytes, answer, payloadBytes }: { requestBytes: number; answer: Buffer; payloadBytes: number },
+  { kind, depth, requestHeaderBytes, answerHeaderBytes, payloadBytes }: Exchange,
 ): void {
-  const kept = Buffer.alloc(requestBytes);
-  /** Bytes of the request that is arriving which are here. */
+  const isRead = kind === "read";
+  const requestBytes = requestHeaderBytes + (isRead ? 0 : payloadBytes);
+  const answerBytes = answerHeaderBytes + (isRead ? payloadBytes : 0);
+  // An answer's room is free again when the client, who has received it, sends another request for it.
+  const answers = Buffer.alloc(depth * answerBytes);
+  const header = Buffer.alloc(requestHeaderBytes);
+  /** Bytes of the request that is arriving which are here, and where its payload belongs. */
   let filled = 0;
+  let place = 0;
+  let slot = 0;
   // The client begins when it hears that the opening has been read.
   socket.write("!");
   socket.on("data", (chunk: Buffer) => {
-    socket.cork();
+    let unsentFrom = slot;
     for (let at = 0; at < chunk.length; ) {
-      const taken = Math.min(requestBytes - filled, chunk.length - at);
-      if (payloadBytes > 0) chunk.copy(kept, filled, at, at + taken);
-      filled += taken;
-      at += taken;
-      if (filled === requestBytes) {
-        filled = 0;
-        socket.write(answer);
+      if (filled < requestHeaderBytes) {
+        const taken = Math.min(requestHeaderBytes - filled, chunk.length - at);
+        if (taken === requestHeaderBytes) place = chunk.readUInt32LE(at) * payloadBytes;
+        else {
+          chunk.copy(header, filled, at, at + taken);
+          place = header.readUInt32LE(0) * payloadBytes;
+        }
+        filled += taken;
+        at += taken;
       }
+      if (filled >= requestHeaderBytes && filled < requestBytes) {
+        const taken = Math.min(requestBytes - filled, chunk.length - at);
+        chunk.copy(volume, place + filled - requestHeaderBytes, at, at + taken);
+        filled += taken;
+        at += taken;
+      }
+      if (filled < requestBytes) break;
+      filled = 0;
+      if (isRead) volume.copy(answers, slot * answerBytes + answerHeaderBytes, place, place + payloadBytes);
+      slot += 1;
+      if (slot < depth && (slot - unsentFrom) * answerBytes < writeBytes) continue;
+      socket.write(answers.subarray(unsentFrom * answerBytes, slot * answerBytes));
+      if (slot === depth) slot = 0;
+      unsentFrom = slot;
     }
-    socket.uncork();
+    if (slot > unsentFrom) socket.write(answers.subarray(unsentFrom * answerBytes, slot * answerBytes));
   });
 }
 

@@ -1,8 +1,10 @@
 /**
  * The limit of the transport bench: two processes and corked sockets that move the bytes of NVMe/TCP, without it.
  *
- * Every request is one buffer, every answer is one buffer; the receiver of a payload copies it once. No PDU is
- * encoded or parsed, no command looked up, nothing kept: what remains is Node's sockets and the kernel.
+ * The peer keeps a buffer of the volume's size; each request names a random place in it, where the peer copies
+ * payload to or from, and the client copies what it receives into a buffer of the request. Requests and answers of
+ * one event lie side by side and leave in one write. No PDU is encoded or checked, no command looked up, no
+ * promise settled: what remains is Node's sockets, the kernel, and two copies of a read, one of a write.
  *
  * @packageDocumentation
  */
@@ -10,15 +12,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { performance } from "node:perf_hooks";
-
-/** One kind of exchange. */
-export interface Exchange {
-  readonly depth: number;
-  readonly requestBytes: number;
-  readonly answerBytes: number;
-  /** Part of a request that the peer copies; of an answer, all is copied if it is longer than a request. */
-  readonly payloadBytes: number;
-}
+import { encodeOpening, type Exchange, volumeBytes } from "./raw-exchange.ts";
 
 const receiveBufferBytes = 2 ** 20;
 
@@ -61,8 +55,17 @@ export class RawPeer implements AsyncDisposable {
 export class RawClient implements Disposable {
   readonly #exchange: Exchange;
   readonly #socket: Socket;
-  readonly #requests: readonly Buffer[];
+  readonly #requestBytes: number;
+  readonly #answerBytes: number;
+  /** Requests of all slots, side by side: a slot's answer is here before its next request is written. */
+  readonly #requests: Buffer;
+  /** Payloads of all slots. */
   readonly #kept: Buffer;
+  readonly #placeCount: number;
+  /** A linear congruential generator of 32 bits, of which the upper ones choose the place. */
+  #random = 0x9e3779b9;
+  #slot = 0;
+  /** Bytes of the answer that is arriving which are here. */
   #filled = 0;
   #answerCount = 0;
   /** Time is over: an answer is not followed by another request. */
@@ -72,9 +75,13 @@ export class RawClient implements Disposable {
   #onLost: ((error: Error) => void) | undefined;
 
   private constructor(port: number, exchange: Exchange, onBegin: () => void) {
+    const { kind, depth, requestHeaderBytes, answerHeaderBytes, payloadBytes } = exchange;
     this.#exchange = exchange;
-    this.#kept = Buffer.alloc(exchange.answerBytes);
-    this.#requests = Array.from({ length: exchange.depth }, () => Buffer.alloc(exchange.requestBytes, 0xa5));
+    this.#requestBytes = requestHeaderBytes + (kind === "write" ? payloadBytes : 0);
+    this.#answerBytes = answerHeaderBytes + (kind === "read" ? payloadBytes : 0);
+    this.#requests = Buffer.alloc(depth * this.#requestBytes, 0xa5);
+    this.#kept = Buffer.alloc(depth * payloadBytes);
+    this.#placeCount = volumeBytes / payloadBytes;
     let hasBegun = false;
     this.#socket = connect({
       host: "127.0.0.1",
@@ -100,11 +107,7 @@ export class RawClient implements Disposable {
     return new Promise((resolve, reject) => {
       const client: RawClient = new RawClient(port, exchange, () => resolve(client));
       client.#onLost = reject;
-      const opening = Buffer.alloc(12);
-      opening.writeUInt32LE(exchange.requestBytes, 0);
-      opening.writeUInt32LE(exchange.answerBytes, 4);
-      opening.writeUInt32LE(exchange.payloadBytes, 8);
-      client.#socket.write(opening);
+      client.#socket.write(encodeOpening(exchange));
     });
   }
 
@@ -122,9 +125,7 @@ export class RawClient implements Disposable {
         this.#onIdle = resolve;
         this.#onLost = reject;
         this.#inFlight = depth;
-        this.#socket.cork();
-        for (let slot = 0; slot < depth; slot++) this.#socket.write(this.#requests[slot]!);
-        this.#socket.uncork();
+        this.#request(depth);
       });
     } finally {
       clearTimeout(timer);
@@ -138,20 +139,51 @@ export class RawClient implements Disposable {
   }
 
   #receive(buffer: Buffer, count: number): void {
-    const { answerBytes, requestBytes, depth } = this.#exchange;
-    this.#socket.cork();
+    const { answerHeaderBytes, kind, payloadBytes, depth } = this.#exchange;
+    const answerBytes = this.#answerBytes;
+    let answered = 0;
     for (let at = 0; at < count; ) {
       const taken = Math.min(answerBytes - this.#filled, count - at);
-      if (answerBytes > requestBytes) buffer.copy(this.#kept, this.#filled, at, at + taken);
+      if (kind === "read" && this.#filled + taken > answerHeaderBytes) {
+        const skipped = Math.max(0, answerHeaderBytes - this.#filled);
+        const keptAt = ((this.#slot + answered) % depth) * payloadBytes;
+        const payloadAt = this.#filled + skipped - answerHeaderBytes;
+        buffer.copy(this.#kept, keptAt + payloadAt, at + skipped, at + taken);
+      }
       this.#filled += taken;
       at += taken;
       if (this.#filled < answerBytes) break;
       this.#filled = 0;
-      this.#answerCount += 1;
-      if (this.#isEnding) this.#inFlight -= 1;
-      else this.#socket.write(this.#requests[this.#answerCount % depth]!);
+      answered += 1;
+    }
+    this.#answerCount += answered;
+    if (!this.#isEnding) {
+      this.#request(answered);
+      return;
+    }
+    // The slots go round even while nothing is sent, as they do at the peer, which has answered them.
+    this.#inFlight -= answered;
+    this.#slot = (this.#slot + answered) % depth;
+    if (this.#inFlight === 0) this.#onIdle?.();
+  }
+
+  /** Sends the next requests, of slots side by side, in one write or two. */
+  #request(count: number): void {
+    const { depth } = this.#exchange;
+    const requestBytes = this.#requestBytes;
+    this.#socket.cork();
+    for (let left = count; left > 0; ) {
+      const first = this.#slot;
+      const past = Math.min(depth, first + left);
+      for (let slot = first; slot < past; slot++) {
+        this.#random = (Math.imul(this.#random, 1664525) + 1013904223) >>> 0;
+        const place = Math.floor((this.#random / 2 ** 32) * this.#placeCount);
+        this.#requests.writeUInt32LE(place, slot * requestBytes);
+      }
+      this.#socket.write(this.#requests.subarray(first * requestBytes, past * requestBytes));
+      left -= past - first;
+      this.#slot = past === depth ? 0 : past;
     }
     this.#socket.uncork();
-    if (this.#inFlight === 0) this.#onIdle?.();
   }
 }

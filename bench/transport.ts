@@ -4,7 +4,7 @@
  * The target is a process of its own, with its volumes in memory, started as a run starts it; the initiator is in
  * this process. Both are the built ones: tsx names every closure when it is made, which would be measured too.
  * One I/O queue, no digests, one command per request, random addresses of a volume that was written before. The
- * limit, `raw-sockets.ts`, has the same two processes, depth and bytes each way.
+ * limit, `raw-sockets.ts`, has the same two processes, depth, bytes each way, and memory that they come from.
  *
  * @packageDocumentation
  */
@@ -14,10 +14,10 @@ import { fileURLToPath } from "node:url";
 import { hostNqnOfUuid } from "../src/sut/nvme/names.ts";
 import type { BlockDevice, Outcome } from "../src/sut/port.ts";
 import { type Bench, type BenchContext, type Comparison, compare, interleave } from "./harness.ts";
-import { type Exchange, RawPeer } from "./raw-sockets.ts";
+import { type Exchange, volumeBytes } from "./raw-exchange.ts";
+import { RawPeer } from "./raw-sockets.ts";
 
 const blockBytes = 4096;
-const volumeBytes = 64 * 2 ** 20;
 const blockCountMax = volumeBytes / blockBytes;
 /** CapsuleCmd; C2HData header (with SUCCESS, no capsule follows); CapsuleResp. */
 const wire = { command: 72, data: 24, completion: 24 };
@@ -108,10 +108,13 @@ async function loadBuilt() {
 }
 
 function exchangeOf({ kind, blockCount, depth }: Case): Exchange {
-  const payloadBytes = blockCount * blockBytes;
-  return kind === "write"
-    ? { depth, requestBytes: wire.command + payloadBytes, answerBytes: wire.completion, payloadBytes }
-    : { depth, requestBytes: wire.command, answerBytes: wire.data + payloadBytes, payloadBytes: 0 };
+  return {
+    kind,
+    depth,
+    requestHeaderBytes: wire.command,
+    answerHeaderBytes: kind === "read" ? wire.data : wire.completion,
+    payloadBytes: blockCount * blockBytes,
+  };
 }
 
 /** Keeps `depth` requests in flight for a time; returns requests a second. */

@@ -6,26 +6,22 @@
  */
 
 import type { FastifyRequest } from "fastify";
+import type { Log } from "../log.ts";
 import type { StoredSnapshot, StoredVolume } from "../store/port.ts";
 import { type Catalog, defaultProjectName } from "./catalog.ts";
 import { etagMismatchText, StatusError } from "./status.ts";
-
-/** Where the control plane reports; the shape is a part of most loggers' (pino, console). */
-export interface ControlPlaneLog {
-  error(message: string): void;
-}
 
 export class RouteContext {
   readonly catalog: Catalog;
   /** Most ranges in one page of a diff. */
   readonly diffPageRangesMax: number;
-  readonly log: ControlPlaneLog | undefined;
+  readonly log: Log;
   readonly #pending = new Set<Promise<void>>();
 
   constructor(options: {
     readonly catalog: Catalog;
     readonly diffPageRangesMax: number;
-    readonly log: ControlPlaneLog | undefined;
+    readonly log: Log;
   }) {
     this.catalog = options.catalog;
     this.diffPageRangesMax = options.diffPageRangesMax;
@@ -36,7 +32,7 @@ export class RouteContext {
   continueInBackground(what: string, work: Promise<unknown>): void {
     const pending = work.then(
       () => undefined,
-      (error: unknown) => this.log?.error(`${what} failed after it was accepted: ${describeError(error)}`),
+      (error: unknown) => this.log.error(`${what} failed after it was accepted: ${describeError(error)}`),
     );
     this.#pending.add(pending);
     void pending.then(() => this.#pending.delete(pending));

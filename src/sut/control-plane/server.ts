@@ -10,11 +10,12 @@
 import { randomUUID } from "node:crypto";
 import type { AddressInfo } from "node:net";
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from "fastify";
+import { type Log, silentLog } from "../log.ts";
 import { isLoopback } from "../loopback.ts";
 import { StoreError, type VolumeStore } from "../store/port.ts";
 import { Catalog } from "./catalog.ts";
 import { type ClusterFacts, clusterRoutes } from "./cluster-routes.ts";
-import { type ControlPlaneLog, describeError, RouteContext } from "./context.ts";
+import { describeError, RouteContext } from "./context.ts";
 import { snapshotRoutes } from "./snapshot-routes.ts";
 import { StatusError, statusBody, statusOfStoreError } from "./status.ts";
 import { bearerCheck } from "./token.ts";
@@ -46,7 +47,7 @@ export interface ControlPlaneOptions {
   readonly diffPageRangesMax?: number;
   /** Monotonic clock in milliseconds. */
   readonly now?: () => number;
-  readonly log?: ControlPlaneLog;
+  readonly log?: Log;
 }
 
 export interface ControlPlane extends AsyncDisposable {
@@ -87,7 +88,7 @@ export function controlPlaneApp(options: ControlPlaneOptions): {
   readonly app: FastifyInstance;
   readonly dispose: () => Promise<void>;
 } {
-  const { log } = options;
+  const { log = silentLog } = options;
   const facts: ClusterFacts = {
     clusterUuid: options.clusterUuid ?? randomUUID(),
     nodeUuid: options.nodeUuid ?? randomUUID(),
@@ -110,7 +111,7 @@ export function controlPlaneApp(options: ControlPlaneOptions): {
   const answerError = (error: unknown, request: FastifyRequest, reply: FastifyReply) => {
     const status = statusOf(error);
     if (status.httpStatus === 500) {
-      log?.error(`${request.method} ${request.url.split("?")[0]} failed: ${describeError(error)}`);
+      log.error(`${request.method} ${request.url.split("?")[0]} failed: ${describeError(error)}`);
     }
     if (status.httpStatus === 401) void reply.header("www-authenticate", "Bearer");
     void reply.code(status.httpStatus).send(statusBody(status.code, status.message));

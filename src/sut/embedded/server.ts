@@ -9,11 +9,11 @@
 
 import { createHash, randomBytes } from "node:crypto";
 import { resolve } from "node:path";
-import type { ControlPlaneLog } from "../control-plane/context.ts";
 import { type ControlPlaneOptions, serveControlPlane } from "../control-plane/server.ts";
+import { type Log, silentLog } from "../log.ts";
 import { isLoopback } from "../loopback.ts";
 import { openStore, type StoreOptions } from "../store/open.ts";
-import type { TargetLog, TargetOptions } from "../target/options.ts";
+import type { TargetOptions } from "../target/options.ts";
 import { serveTarget } from "../target/server.ts";
 
 export interface EmbeddedOptions
@@ -32,7 +32,7 @@ export interface EmbeddedOptions
   readonly apiPort?: number;
   /** NQN of the subsystem; if absent, one that a directory keeps and that is new for each store in memory. */
   readonly subsystemNqn?: string;
-  readonly log?: TargetLog & ControlPlaneLog;
+  readonly log?: Log;
 }
 
 export interface EmbeddedTarget extends AsyncDisposable {
@@ -45,7 +45,7 @@ export interface EmbeddedTarget extends AsyncDisposable {
 
 /** @throws {Error} If an option cannot be used, the store not opened or an address not bound; nothing stays open. */
 export async function serveEmbedded(options: EmbeddedOptions): Promise<EmbeddedTarget> {
-  const { host = "127.0.0.1", token, log } = options;
+  const { host = "127.0.0.1", token, log = silentLog } = options;
   if (!isLoopback(host) && token === undefined) {
     throw new Error(`the target does not serve ${host} without a token: set one, or bind 127.0.0.1`);
   }
@@ -62,7 +62,7 @@ export async function serveEmbedded(options: EmbeddedOptions): Promise<EmbeddedT
       host,
       port: options.nvmePort ?? 0,
       ...pick(options, ["headerDigest", "dataDigest", "mdts", "volatileWriteCache"]),
-      ...(log !== undefined && { log }),
+      log,
     }),
   );
   const controlPlane = opened.use(
@@ -75,7 +75,7 @@ export async function serveEmbedded(options: EmbeddedOptions): Promise<EmbeddedT
       clusterUuid: identity.clusterUuid,
       nodeUuid: identity.nodeUuid,
       ...pick(options, ["token", "creatingMs", "diffPageRangesMax", "productVersion"]),
-      ...(log !== undefined && { log }),
+      log,
     }),
   );
   const running = opened.move();

@@ -89,7 +89,7 @@ export class AdminQueue {
 
   /** Connects this queue to the controller; resolves with DW0, which holds the CNTLID. */
   async connect(command: ConnectCommand, data: ConnectData): Promise<number> {
-    const name = `Connect of queue ${command.qid} to ${data.subsystemNqn}`;
+    const name = `Connect of queue ${command.qid}`;
     const { status, isSuccess, dw0 } = await this.execute({
       name,
       write: (slab, at, cid) => writeConnectSqe(slab, at, cid, command),

@@ -215,7 +215,7 @@ export class Association {
     );
     this.#cntlid = dw0 & 0xffff;
     if ((dw0 & 0x6_0000) !== 0) {
-      const message = `${options.subsystemNqn} demands authentication, which is not supported here`;
+      const message = "the controller demands authentication, which is not supported here";
       throw new ControllerError("ERR_UNSUPPORTED", message, { isPermanent: true });
     }
     const mqes = await this.#enable();

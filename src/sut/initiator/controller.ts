@@ -12,14 +12,15 @@ import { logPage } from "../nvme/log-pages.ts";
 import { isUuid, nqnProblem } from "../nvme/names.ts";
 import { Association, type AssociationOptions } from "./association.ts";
 import { type Loss, type QueueRequest, slotCountMax } from "./command-slot.ts";
-import { abortedError, ControllerError, messageOf } from "./errors.ts";
+import { abortedError, ControllerError, messageOf, toldAbout } from "./errors.ts";
 import { silentLog } from "./log.ts";
 import type { NamespaceDevice, RequestCarrier } from "./namespace-device.ts";
 import { listNames, type NamespaceNames, type NamespaceSelector } from "./namespace-list.ts";
 import { OpenDevices } from "./open-devices.ts";
-import { reconnectDelayMs, type ReconnectPolicy, reconnectPolicyDefault } from "./reconnect.ts";
+import { isTold, reconnectDelayMs, type ReconnectPolicy, reconnectPolicyDefault } from "./reconnect.ts";
 import { RequestFifo } from "./request-fifo.ts";
 import { delay, systemTimers, Ticker, ticksOf } from "./timers.ts";
+import { counted } from "./wording.ts";
 
 /** Everything but the addresses has a default. */
 export type ControllerOptions = Partial<AssociationOptions> &
@@ -121,7 +122,7 @@ export class Controller implements RequestCarrier, AsyncDisposable {
     } catch (error) {
       this.#finish({ code: "ERR_CLOSED", message: "the controller was never connected" });
       this.#ticker.stop();
-      throw error;
+      throw toldAbout(this.#options.subsystemNqn, error);
     }
   }
 
@@ -246,7 +247,7 @@ export class Controller implements RequestCarrier, AsyncDisposable {
     this.#association = association;
     this.#associationCount += 1;
     const { subsystemNqn, host, port, log } = this.#options;
-    const queues = `${association.queues.length} I/O queues`;
+    const queues = counted(association.queues.length, "I/O queue");
     log.info(`${subsystemNqn} at ${host}:${port}: controller ${association.cntlid}, ${queues}`);
     this.#announce();
     for (const waiter of this.#waiters) waiter.resolve(association);
@@ -286,7 +287,8 @@ export class Controller implements RequestCarrier, AsyncDisposable {
       } catch (error) {
         if (signal.aborted) return;
         last = messageOf(error);
-        log.warn(`${subsystemNqn}: attempt ${attempt} of ${this.#reconnect.attemptsMax} failed, ${last}`);
+        const attempts = `attempt ${attempt} of ${this.#reconnect.attemptsMax}`;
+        if (isTold(attempt)) log.warn(`${subsystemNqn}: ${attempts} failed, ${last}`);
         if (error instanceof ControllerError && error.isPermanent) break;
       }
     }

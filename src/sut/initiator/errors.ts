@@ -18,12 +18,15 @@ export interface ControllerErrorOptions {
 export class ControllerError extends Error {
   override readonly name = "ControllerError";
   readonly code: OutcomeCode;
+  /** The message without the code. */
+  readonly detail: string;
   readonly status: NvmeStatus | undefined;
   readonly isPermanent: boolean;
 
   constructor(code: OutcomeCode, message: string, options: ControllerErrorOptions = {}) {
     super(`${code}: ${message}`, { cause: options.cause });
     this.code = code;
+    this.detail = message;
     this.status = options.status;
     this.isPermanent = options.isPermanent ?? false;
   }
@@ -34,6 +37,17 @@ export function refusedBy(what: string, status: NvmeStatus): ControllerError {
   return new ControllerError("ERR_TARGET", `${what}: ${describeStatus(status)}`, {
     status,
     isPermanent: status.dnr,
+  });
+}
+
+/** The same error, told with what it is about; anything else that was thrown is passed on. */
+export function toldAbout(subject: string, error: unknown): unknown {
+  if (!(error instanceof ControllerError)) return error;
+  const { code, detail, status, isPermanent } = error;
+  return new ControllerError(code, `${subject}: ${detail}`, {
+    cause: error,
+    isPermanent,
+    ...(status !== undefined && { status }),
   });
 }
 

@@ -1,5 +1,5 @@
 /**
- * When to try again after an association was lost.
+ * When to try again after an association was lost, and which attempts are worth a line in the log.
  *
  * @packageDocumentation
  */
@@ -24,4 +24,9 @@ export const reconnectPolicyDefault: ReconnectPolicy = {
 export function reconnectDelayMs(policy: ReconnectPolicy, attempt: number): number {
   const delayMs = Math.min(policy.delayMsMax, policy.delayMsMin * 2 ** (attempt - 1));
   return delayMs * (0.5 + policy.random() / 2);
+}
+
+/** Of the failed attempts 1, 2, ... those that are a power of two are told: a long outage is a few lines. */
+export function isTold(attempt: number): boolean {
+  return Number.isInteger(Math.log2(attempt));
 }

@@ -63,12 +63,3 @@ export function servedVolume(state: StoreState, nsid: number): ThinVolume | unde
 function hasNamespace({ state }: ThinVolume): boolean {
   return state !== "creating" && state !== "deleting";
 }
-
-/** The lowest NSID that no volume has. */
-export function unusedNsid(state: StoreState): number {
-  const used = new Set<number>();
-  for (const volume of state.volumes.values()) used.add(volume.nsid);
-  let nsid = 1;
-  while (used.has(nsid)) nsid++;
-  return nsid;
-}

@@ -1,22 +1,21 @@
 /**
  * Volumes, snapshots and clones as chains of layers: the {@link VolumeStore} over any medium.
  *
- * A snapshot freezes its volume's head, and the volume goes on with a new, empty head on top. This file holds
- * the steps of each operation and the commits between them; what a request must satisfy is checked in
- * `request-checks.ts`, and layers that nothing holds any more are removed in `removal.ts`.
+ * This file holds the steps of each operation and the commits between them. What a request must satisfy is
+ * checked in `request-checks.ts`, objects are found in `lookup.ts` and made in `creation.ts`, and what nothing
+ * holds any more is removed in `removal.ts`.
  *
  * @packageDocumentation
  */
-import { randomUUID } from "node:crypto";
 import { dropBlocksFrom } from "./chain.ts";
 import { changedChunks, layersBetween } from "./changed-chunks.ts";
 import { CommitQueue } from "./commit-queue.ts";
+import { addSnapshot, addVolume } from "./creation.ts";
 import {
   idleVolume,
   servedVolume,
   servedVolumes,
   snapshotNamed,
-  unusedNsid,
   usableSnapshot,
   volumeNamed,
 } from "./lookup.ts";
@@ -34,7 +33,7 @@ import {
 import { Removal } from "./removal.ts";
 import { checkBase, checkIsOf, checkName, checkPage, checkSize } from "./request-checks.ts";
 import { addLayer, type StoreState, takeChange } from "./store-state.ts";
-import { describeSnapshot, describeVolume, ThinSnapshot, ThinVolume } from "./thin-volume.ts";
+import { describeSnapshot, describeVolume } from "./thin-volume.ts";
 
 export class ThinStore implements VolumeStore {
   readonly #state: StoreState;
@@ -113,22 +112,9 @@ export class ThinStore implements VolumeStore {
         throw new StoreError("ERR_INVALID", `a block size of ${blockSizeBytes} bytes is not ${known}`);
       }
       if (source === undefined) checkSize(request.sizeBytes, blockSizeBytes);
-      const volume = new ThinVolume(
-        {
-          uuid: randomUUID(),
-          name: request.name,
-          nsid: unusedNsid(this.#state),
-          blockSizeBytes,
-          blockCount: source?.blockCount ?? request.sizeBytes / blockSizeBytes,
-          state: "creating",
-          sourceSnapshotUuid,
-          createdAtMs: Date.now(),
-          revision: 1,
-        },
-        addLayer(this.#state, arena, source?.layer),
-        this.#commits,
-      );
-      this.#state.volumes.set(volume.uuid, volume);
+      const blockCount = source?.blockCount ?? request.sizeBytes / blockSizeBytes;
+      const { name } = request;
+      const volume = addVolume(this.#state, { name, arena, blockCount, source }, this.#commits);
       this.#changes.note();
       this.#changes.tell({ kind: "volume", uuid: volume.uuid });
       await this.#commits.commit();
@@ -188,23 +174,7 @@ export class ThinStore implements VolumeStore {
     return this.#operation(async () => {
       checkName(request.name, snapshotNamed(this.#state, request.name));
       const volume = idleVolume(this.#state, request.volumeUuid);
-      const snapshot = new ThinSnapshot(
-        {
-          uuid: randomUUID(),
-          name: request.name,
-          volumeUuid: volume.uuid,
-          volumeName: volume.name,
-          blockSizeBytes: volume.blockSizeBytes,
-          blockCount: volume.blockCount,
-          state: "creating",
-          createdAtMs: Date.now(),
-          revision: 1,
-          sequence: this.#state.nextSequence++,
-        },
-        volume.head,
-      );
-      volume.head = addLayer(this.#state, volume.head.arena, volume.head);
-      this.#state.snapshots.set(snapshot.uuid, snapshot);
+      const snapshot = addSnapshot(this.#state, request.name, volume);
       this.#changes.note();
       this.#changes.tell({ kind: "snapshot", uuid: snapshot.uuid });
       await this.#commits.commit();

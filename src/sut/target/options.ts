@@ -3,15 +3,9 @@
  *
  * @packageDocumentation
  */
+import { type Log, silentLog } from "../log.ts";
 import { nqnProblem } from "../nvme/names.ts";
 import type { VolumeStore } from "../store/port.ts";
-
-/** Where the target reports; the shape is a part of most loggers' (pino, console). */
-export interface TargetLog {
-  warn(message: string): void;
-  info(message: string): void;
-  debug(message: string): void;
-}
 
 export interface TargetOptions {
   readonly store: VolumeStore;
@@ -39,7 +33,7 @@ export interface TargetOptions {
   readonly connectionCountMax?: number;
   /** Reports a volatile write cache: true (unless given) if only flush puts writes on stable media. */
   readonly volatileWriteCache?: boolean;
-  readonly log?: TargetLog;
+  readonly log?: Log;
 }
 
 /** {@link TargetOptions} without gaps, checked. */
@@ -56,7 +50,7 @@ export interface TargetConfiguration {
   readonly queueDepthMax: number;
   readonly connectionCountMax: number;
   readonly volatileWriteCache: boolean;
-  readonly log: TargetLog;
+  readonly log: Log;
 }
 
 /** In-capsule data of any queue, bytes; a write that fits needs no R2T. */
@@ -65,8 +59,6 @@ export const inCapsuleLengthMax = 16384;
 export const c2hDataLengthMax = 131072;
 /** Time from accept to a successful Connect, ms. */
 export const connectTimeoutMs = 10_000;
-
-const silent: TargetLog = { warn() {}, info() {}, debug() {} };
 
 /** @throws {RangeError} An option is out of range; the message names it and the range. */
 export function configure(options: TargetOptions): TargetConfiguration {
@@ -92,7 +84,7 @@ export function configure(options: TargetOptions): TargetConfiguration {
     queueDepthMax: within("queueDepthMax", options.queueDepthMax ?? 256, 32, 4096),
     connectionCountMax: within("connectionCountMax", options.connectionCountMax ?? 256, 1, 65_536),
     volatileWriteCache: options.volatileWriteCache ?? true,
-    log: options.log ?? silent,
+    log: options.log ?? silentLog,
   };
 }
 

@@ -5,6 +5,7 @@ import {
   controlPlaneApp,
   serveControlPlane,
 } from "../../../src/sut/control-plane/server.ts";
+import { silentLog } from "../../../src/sut/log.ts";
 import { StoreError } from "../../../src/sut/store/port.ts";
 import { FakeStore } from "./fake-store.ts";
 
@@ -456,7 +457,7 @@ describe("a request that cannot be carried out", () => {
 
   test("is answered without the inside of an unforeseen error", async () => {
     const logged: string[] = [];
-    const call = start({ log: { error: (message) => logged.push(message) } });
+    const call = start({ log: { ...silentLog, error: (message) => logged.push(message) } });
     const target = await makeSnapshot(call, await makeVolume(call), "s");
     store.changedChunks = () => {
       throw new Error("secret at /a/path");

@@ -85,8 +85,12 @@ export class ScriptedPeer implements AsyncDisposable {
     return (this.#server.address() as AddressInfo).port;
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  disconnect(): void {
     for (const socket of this.#sockets) socket.destroy();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.disconnect();
     this.#server.close();
     await once(this.#server, "close");
   }

@@ -462,6 +462,29 @@ describe("bring-up", () => {
         message: expect.stringContaining("could not be made again"),
       });
   });
+
+  test("tells of attempts 1, 2, 4, 8, ... and of the end, each time naming the subsystem once", async () => {
+    const warnings: string[] = [];
+    const log = { ...silentLog, warn: (message: string) => void warnings.push(message) };
+    const peer = await peerOf(() => {});
+    const reconnect = { delayMsMin: 1, delayMsMax: 1, attemptsMax: 11, random: () => 0 };
+    const controller = await controllerOf(peer, { log, reconnect });
+    peer.alter = (answer, { pdu, cid }) =>
+      pdu[0] === 4 && pdu[8] === 0x7f && pdu[12] === 1 ? response(cid, 0x0306) : answer; // 1/83, no DNR
+    peer.disconnect();
+    await expect.poll(() => warnings.at(-1)).toContain("could not be made again");
+    expect(warnings.map((line) => / attempt (\d+) of 11 failed/.exec(line)?.[1])).toEqual([
+      undefined, // lost
+      "1",
+      "2",
+      "4",
+      "8",
+      undefined, // given up
+    ]);
+    for (const line of warnings) expect(line.split(subsystemNqn)).toHaveLength(2);
+    expect(warnings[1]).toContain("Connect of queue 0: ");
+    await expect(controller.namespaces()).rejects.toMatchObject({ code: "ERR_CONNECTION_LOST" });
+  });
 });
 
 describe("a namespace", () => {

@@ -3,6 +3,7 @@
  * takes the answers apart the same way. There is no socket: it talks to a connection directly.
  */
 import { crc32c } from "@node-rs/crc32";
+import { silentLog } from "../../../src/sut/log.ts";
 import { Connection } from "../../../src/sut/target/connection.ts";
 import { configure, type TargetOptions } from "../../../src/sut/target/options.ts";
 import type { Transport } from "../../../src/sut/target/outbox.ts";
@@ -102,7 +103,7 @@ export class Bench {
 
   constructor(options: Partial<TargetOptions> = {}, store = new FakeStore()) {
     this.store = store;
-    const log = { warn: (message: string) => void this.warnings.push(message), info() {}, debug() {} };
+    const log = { ...silentLog, warn: (message: string) => void this.warnings.push(message) };
     this.target = new Target(
       configure({ store: store.port, subsystemNqn, serial: "HARROW1", log, ...options }),
     );
