@@ -5,26 +5,20 @@ import { Geometry } from "../../src/selectors/geometry.ts";
 import { operationAt, operationKinds, positionOf } from "../../src/selectors/operations.ts";
 import { weightedChoice } from "../../src/selectors/weighted.ts";
 import { Workload, type WorkloadShape } from "../../src/selectors/workload.ts";
+import { smallShape } from "../support/workloads.ts";
 
 const kernel = new Kernel({ memoryBytes: 16 * 2 ** 20 });
 
+/** Two volumes, the second shorter than an even number of extents. */
 const shape: WorkloadShape = {
+  ...smallShape,
   geometry: new Geometry({ blockSizeBytes: 4096, volumeBlocks: [10_000, 700], extentBlocks: 256 }),
   window: { windowSize: 8, slideAfterRepeats: 4 },
   operations: {
+    ...smallShape.operations,
     batches: { min: 1, max: 3 },
     operationsPerBatch: { min: 1, max: 4 },
     blocksPerOperation: { min: 1, max: 96 },
-    weights: {
-      write: 10,
-      writeFua: 2,
-      writeZeroes: 2,
-      deallocate: 2,
-      deallocateTail: 1,
-      deallocateExtent: 1,
-      flush: 1,
-    },
-    edgeBlocks: [64, 32],
   },
   control: {
     every: 50,
@@ -32,11 +26,6 @@ const shape: WorkloadShape = {
     far: { numerator: 1, denominator: 2 },
     withoutBase: { numerator: 1, denominator: 4 },
     deletedBase: { numerator: 1, denominator: 4 },
-  },
-  content: {
-    order: "ascending",
-    weights: { incompressible: 1, compressible: 1, text: 1 },
-    compressionRatio: 2,
   },
 };
 
