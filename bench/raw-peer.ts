@@ -3,14 +3,13 @@
  *
  * A connection starts with an opening, as in `raw-exchange.ts`. A request begins with the place of its payload in
  * the buffer, a u32, in payloads. Payload is copied once, between that place and where it was received or is sent
- * from; the answers of one event leave in one write. Ends with its parent.
+ * from; the answers of one event leave in one write or two. Ends with its parent.
  *
  * @packageDocumentation
  */
 import { createServer, type Socket } from "node:net";
 import { decodeOpening, type Exchange, openingBytes, volumeBytes } from "./raw-exchange.ts";
 
-const writeBytes = Number(process.env.WB ?? 65536);
 const volume = Buffer.alloc(volumeBytes, 0x5a);
 
 const server = createServer({ noDelay: true }, (socket) => {
@@ -30,6 +29,8 @@ function serve(
   const answerBytes = answerHeaderBytes + (isRead ? payloadBytes : 0);
   // An answer's room is free again when the client, who has received it, sends another request for it.
   const answers = Buffer.alloc(depth * answerBytes);
+  // By halves, so that the client takes one while the other is filled.
+  const halfDepth = depth >>> 1;
   const header = Buffer.alloc(requestHeaderBytes);
   /** Bytes of the request that is arriving which are here, and where its payload belongs. */
   let filled = 0;
@@ -60,7 +61,7 @@ function serve(
       filled = 0;
       if (isRead) volume.copy(answers, slot * answerBytes + answerHeaderBytes, place, place + payloadBytes);
       slot += 1;
-      if (slot < depth && (slot - unsentFrom) * answerBytes < writeBytes) continue;
+      if (slot < depth && slot !== halfDepth) continue;
       socket.write(answers.subarray(unsentFrom * answerBytes, slot * answerBytes));
       if (slot === depth) slot = 0;
       unsentFrom = slot;

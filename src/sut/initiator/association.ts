@@ -2,56 +2,28 @@
  * One association with a controller, from Connect to the loss of any of its queues.
  *
  * An association is never repaired: when one queue dies, all of them are closed at once, and `controller.ts`
- * makes a new association.
+ * makes a new association. What is said to the controller on the way up and down is in `bring-up.ts`.
  *
  * @packageDocumentation
  */
-import { adminOpcode, asyncEventNotice, feature, identifyCns, nlbMax, writeSqe } from "../nvme/commands.ts";
-import {
-  cntlidDynamic,
-  controllerConfiguration,
-  controllerStatus,
-  decodeCapabilities,
-  property,
-} from "../nvme/fabrics.ts";
+import { feature, identifyCns, nlbMax } from "../nvme/commands.ts";
+import { cntlidDynamic } from "../nvme/fabrics.ts";
 import {
   type CommandSetLimits,
   type ControllerIdentity,
-  controllerType,
-  decodeCommandSetLimits,
   decodeControllerIdentity,
   inCapsuleLengthBytes,
 } from "../nvme/identify.ts";
 import { uuidToBytes } from "../nvme/names.ts";
-import { describeStatus } from "../nvme/status.ts";
 import { AdminQueue } from "./admin-queue.ts";
+import type { AssociationOptions } from "./association-options.ts";
+import { awaitEvents, configureEvents } from "./async-events.ts";
+import { checkIdentity, enableController, readLimits, shutDownController } from "./bring-up.ts";
 import type { Loss } from "./command-slot.ts";
-import { type DigestMode, QueueConnection } from "./connection.ts";
+import { QueueConnection } from "./connection.ts";
 import { ControllerError, messageOf } from "./errors.ts";
-import type { Log } from "./log.ts";
-import { delay, type Ticker, type Timers, ticksOf } from "./timers.ts";
-
-export interface AssociationOptions {
-  readonly host: string;
-  readonly port: number;
-  readonly subsystemNqn: string;
-  readonly hostNqn: string;
-  /** UUID of this host; keep it and `hostNqn` a stable pair. */
-  readonly hostId: string;
-  /** I/O queues asked for; 0 for a discovery controller. */
-  readonly ioQueueCount: number;
-  /** Commands in flight per I/O queue. */
-  readonly queueDepth: number;
-  readonly headerDigest: DigestMode;
-  readonly dataDigest: DigestMode;
-  /** 0 turns keep alive off. */
-  readonly keepAliveMs: number;
-  /** Longest wait for the answer to a command; afterwards the association is given up. */
-  readonly commandTimeoutMs: number;
-  readonly connectTimeoutMs: number;
-  readonly timers: Timers;
-  readonly log: Log;
-}
+import { KeepAlive } from "./keep-alive.ts";
+import { type Ticker, ticksOf } from "./timers.ts";
 
 export interface AssociationEvents {
   /** Room for I/O commands. */
@@ -68,8 +40,6 @@ const adminInCapsuleLengthMax = 8192;
 const pageLengthBytes = 4096;
 /** Longest transfer where the controller names no limit: the Linux target refuses more than 4 MiB. */
 const transferLengthBytesDefault = 1024 * 1024;
-const shutdownPollMs = 20;
-const shutdownPollsMax = 50;
 
 export class Association {
   readonly ticker: Ticker;
@@ -77,13 +47,13 @@ export class Association {
   readonly #events: AssociationEvents;
   readonly #queues: QueueConnection[] = [];
   readonly #abort = new AbortController();
+  readonly #keepAlive: KeepAlive;
   #admin!: AdminQueue;
   #identity!: ControllerIdentity;
   #limits: CommandSetLimits | undefined;
   #cntlid = 0;
   #isLive = false;
   #loss: Loss | undefined;
-  #keepAlive: unknown;
 
   /**
    * Connects and brings the controller up until I/O can go out.
@@ -116,6 +86,7 @@ export class Association {
     this.#options = options;
     this.#events = events;
     this.ticker = ticker;
+    this.#keepAlive = new KeepAlive(options);
     ticker.add(this.#onTick);
   }
 
@@ -161,7 +132,7 @@ export class Association {
     const wasLive = this.#isLive;
     this.#isLive = false;
     this.ticker.remove(this.#onTick);
-    this.#options.timers.clearTimeout(this.#keepAlive);
+    this.#keepAlive.stop();
     this.#abort.abort(new ControllerError(loss.code, loss.message, loss));
     for (const queue of this.#queues) queue.close(loss);
     this.#admin?.queue.close(loss);
@@ -173,17 +144,11 @@ export class Association {
   async shutDown(): Promise<void> {
     if (!this.#isLive) return;
     this.#isLive = false;
-    this.#options.timers.clearTimeout(this.#keepAlive);
+    this.#keepAlive.stop();
     const closing: Loss = { code: "ERR_CLOSED", message: "the controller is being closed" };
     for (const queue of this.#queues) queue.close(closing);
     try {
-      const { enable, entrySizes, shutdownNormal } = controllerConfiguration;
-      await this.#admin.setProperty("CC", property.cc, enable | entrySizes | shutdownNormal);
-      for (let poll = 0; poll < shutdownPollsMax; poll++) {
-        const { low } = await this.#admin.getProperty("CSTS", property.csts, false);
-        if ((low & controllerStatus.shutdownMask) === controllerStatus.shutdownComplete) break;
-        await delay(this.#options.timers, shutdownPollMs, undefined);
-      }
+      await shutDownController(this.#admin, this.#options.timers);
     } catch (error) {
       this.#options.log.debug(`shutdown of ${this.#options.subsystemNqn}: ${messageOf(error)}`);
     } finally {
@@ -218,15 +183,23 @@ export class Association {
       const message = "the controller demands authentication, which is not supported here";
       throw new ControllerError("ERR_UNSUPPORTED", message, { isPermanent: true });
     }
-    const mqes = await this.#enable();
+    const mqes = await enableController(admin, options.timers, this.#abort.signal);
     this.#identity = decodeControllerIdentity(await admin.identify(identifyCns.controller, 0));
-    this.#checkIdentity();
-    this.#limits = await this.#readLimits();
-    if (options.ioQueueCount > 0) await this.#openIoQueues(mqes);
+    checkIdentity(this.#identity, this.#cntlid, options);
+    if (options.ioQueueCount > 0) {
+      this.#limits = await readLimits(admin, options.log);
+      await this.#openIoQueues(mqes);
+    }
     if (this.#loss !== undefined) throw new ControllerError(this.#loss.code, this.#loss.message, this.#loss);
     this.#isLive = true;
-    this.#scheduleKeepAlive();
-    if (options.ioQueueCount > 0) await this.#askForEvents();
+    this.#keepAlive.start(admin);
+    if (options.ioQueueCount === 0 || !(await configureEvents(admin, this.#identity, options))) return;
+    void awaitEvents(
+      admin,
+      options,
+      () => this.#isLive,
+      (event) => this.#events.onAsyncEvent(this, event),
+    );
   }
 
   get #timeoutTicks(): number {
@@ -251,55 +224,6 @@ export class Association {
     });
   }
 
-  /** Enables the controller and returns MQES. */
-  async #enable(): Promise<number> {
-    const admin = this.#admin;
-    const { low, high } = await admin.getProperty("CAP", property.cap, true);
-    const cap = decodeCapabilities(low, high);
-    const { enable, entrySizes, allCommandSets } = controllerConfiguration;
-    const configuration = entrySizes | (cap.supportsCommandSets ? allCommandSets : 0);
-    await admin.setProperty("CC", property.cc, configuration | enable);
-    const polls = (cap.timeoutHalfSeconds + 1) * 25;
-    for (let poll = 0; poll < polls; poll++) {
-      const { low: csts } = await admin.getProperty("CSTS", property.csts, false);
-      if ((csts & controllerStatus.fatal) !== 0) {
-        throw new ControllerError(
-          "ERR_TARGET",
-          `controller reports a fatal status: CSTS 0x${csts.toString(16)}`,
-        );
-      }
-      if ((csts & controllerStatus.ready) !== 0) return cap.mqes;
-      await delay(this.#options.timers, 20, this.#abort.signal);
-    }
-    throw new ControllerError("ERR_TIMEOUT", `controller was not ready within ${polls * 20} ms`);
-  }
-
-  #checkIdentity(): void {
-    const { cntlid, icdoff, ioccsz, controllerType: type, kas } = this.#identity;
-    const problem = (message: string) => new ControllerError("ERR_TARGET", message, { isPermanent: true });
-    if (cntlid !== this.#cntlid) {
-      throw problem(`Identify names CNTLID ${cntlid}, Connect returned ${this.#cntlid}`);
-    }
-    if (icdoff !== 0) throw problem(`ICDOFF ${icdoff} is not supported, only 0 is`);
-    if (this.#options.ioQueueCount > 0 && type !== controllerType.discovery && ioccsz < 4) {
-      throw problem(`IOCCSZ ${ioccsz} is below 4, which leaves no room for a command`);
-    }
-    if (this.#options.keepAliveMs > 0 && kas === 0) {
-      this.#options.log.debug(`${this.#options.subsystemNqn} reports no keep alive granularity (KAS 0)`);
-    }
-  }
-
-  async #readLimits(): Promise<CommandSetLimits | undefined> {
-    if (this.#options.ioQueueCount === 0) return undefined;
-    try {
-      return decodeCommandSetLimits(await this.#admin.identify(identifyCns.commandSetController, 0));
-    } catch (error) {
-      if (!(error instanceof ControllerError) || error.status === undefined) throw error;
-      this.#options.log.debug(`limits of the NVM command set are not told: ${error.message}`);
-      return undefined;
-    }
-  }
-
   async #openIoQueues(mqes: number): Promise<void> {
     const { ioQueueCount, queueDepth, log } = this.#options;
     const asked = ioQueueCount - 1;
@@ -321,63 +245,5 @@ export class Association {
       }),
     );
     for (const result of results) if (result.status === "rejected") throw result.reason;
-  }
-
-  async #askForEvents(): Promise<void> {
-    const { log, subsystemNqn } = this.#options;
-    const notices = this.#identity.oaes & asyncEventNotice.namespaceAttribute;
-    if (notices === 0) {
-      log.info(`${subsystemNqn} sends no events: changes are seen when namespaces are listed`);
-      return;
-    }
-    try {
-      await this.#admin.setFeatures(feature.asyncEventConfiguration, notices);
-    } catch (error) {
-      if (!(error instanceof ControllerError) || error.status === undefined) throw error;
-      log.warn(`${subsystemNqn} refuses to configure events: ${error.message}`);
-    }
-    void this.#awaitEvents();
-  }
-
-  /** Keeps one async event request posted; ends with the association, or when it is refused. */
-  async #awaitEvents(): Promise<void> {
-    const { log, subsystemNqn } = this.#options;
-    try {
-      while (this.#isLive) {
-        const { status, isSuccess, dw0 } = await this.#admin.execute({
-          name: "Async Event Request",
-          write: (slab, at, cid) => writeSqe(slab, at, adminOpcode.asyncEventRequest, cid, 0),
-          timeoutTicks: Number.POSITIVE_INFINITY,
-        });
-        if (!isSuccess) {
-          log.warn(`${subsystemNqn} refuses to report events: ${describeStatus(status)}`);
-          return;
-        }
-        // Posted again first, by the next turn of this loop; the owner reads the log page meanwhile.
-        queueMicrotask(() => this.#events.onAsyncEvent(this, dw0));
-      }
-    } catch (error) {
-      log.debug(`events of ${subsystemNqn} end: ${messageOf(error)}`);
-    }
-  }
-
-  #scheduleKeepAlive(): void {
-    const { keepAliveMs, timers, log } = this.#options;
-    if (keepAliveMs === 0) return;
-    this.#keepAlive = timers.setTimeout(() => {
-      this.#scheduleKeepAlive();
-      this.#admin
-        .execute({
-          name: "Keep Alive",
-          write: (slab, at, cid) => writeSqe(slab, at, adminOpcode.keepAlive, cid, 0),
-          timeoutTicks: ticksOf(keepAliveMs),
-        })
-        .then(
-          ({ isSuccess, status }) => {
-            if (!isSuccess) log.warn(`Keep Alive: ${describeStatus(status)}`);
-          },
-          (error: unknown) => log.debug(messageOf(error)),
-        );
-    }, keepAliveMs / 2);
   }
 }

@@ -6,6 +6,7 @@
  *
  * @packageDocumentation
  */
+import { fatalErrorStatus, PduError } from "../nvme/pdu.ts";
 import type { Slab } from "../nvme/slab.ts";
 import type { OutcomeCode } from "../port.ts";
 
@@ -45,11 +46,6 @@ const generationCount = 16;
 const generationShift = 12;
 /** Most slots of one queue: the index has 12 bits, and CID 0xFFFF stays unused. */
 export const slotCountMax = 2048;
-
-/** Index of the slot that a CID names. */
-export function slotIndexOf(cid: number): number {
-  return cid & ((1 << generationShift) - 1);
-}
 
 export class CommandSlot {
   readonly index: number;
@@ -99,4 +95,17 @@ export class CommandSlot {
     this.request = undefined;
     this.data = undefined;
   }
+}
+
+/**
+ * The slot of a command in flight.
+ *
+ * @param fieldOffset - Where the CID stands in the PDU.
+ * @throws {PduError} If no such command is in flight.
+ */
+export function slotInFlight(slots: readonly CommandSlot[], cid: number, fieldOffset: number): CommandSlot {
+  const slot = slots[cid & ((1 << generationShift) - 1)];
+  if (slot?.request !== undefined && slot.cid === cid) return slot;
+  const message = `CID 0x${cid.toString(16)} is not in flight`;
+  throw new PduError(fatalErrorStatus.invalidHeaderField, fieldOffset, message);
 }

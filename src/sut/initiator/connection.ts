@@ -2,16 +2,15 @@
  * One queue of an NVMe/TCP controller: its socket, and the commands in flight on it.
  *
  * It knows PDUs and slots, not what commands mean. It never retries: when the connection is lost, every
- * command in flight is told so, and the owner decides what comes next.
+ * command in flight is told so, and the owner decides what comes next. What is agreed at the start is in
+ * `initialization.ts`, the data of commands in `data-transfers.ts`.
  *
  * @packageDocumentation
  */
 import { connect, type Socket } from "node:net";
 import { sglIdentifier, writeSgl } from "../nvme/commands.ts";
 import { readCqeCid, readCqeDw0, readCqeDw1, readCqeStatus } from "../nvme/completions.ts";
-import { digest } from "../nvme/digest.ts";
 import { type PduHandler, PduReader } from "../nvme/framing.ts";
-import { decodeIcResp, encodeIcReq } from "../nvme/initialization.ts";
 import {
   capsuleEntryOffset,
   describeFatalError,
@@ -23,7 +22,7 @@ import {
   plainWire,
   type WireFormat,
 } from "../nvme/pdu.ts";
-import { encodeCapsuleCmd, encodeH2cData, encodeTermReq } from "../nvme/pdu-encoding.ts";
+import { encodeCapsuleCmd, encodeTermReq } from "../nvme/pdu-encoding.ts";
 import { Slab } from "../nvme/slab.ts";
 import { statusCode, statusField } from "../nvme/status.ts";
 import {
@@ -31,17 +30,16 @@ import {
   type Loss,
   type QueueRequest,
   slotCountMax,
-  slotIndexOf,
+  slotInFlight,
   transferDirection,
 } from "./command-slot.ts";
+import { DataTransfers } from "./data-transfers.ts";
 import { abortedError, ControllerError } from "./errors.ts";
+import { type DigestModes, icReqOf, termsOf } from "./initialization.ts";
 import { Outbox } from "./outbox.ts";
 import type { Ticker, Timers } from "./timers.ts";
 
-/** `prefer` takes what the controller grants; `require` refuses to go on without. */
-export type DigestMode = "off" | "prefer" | "require";
-
-export interface QueueConnectionOptions {
+export interface QueueConnectionOptions extends DigestModes {
   readonly host: string;
   readonly port: number;
   /** For messages: 0 is the admin queue. */
@@ -50,8 +48,6 @@ export interface QueueConnectionOptions {
   readonly slotCount: number;
   /** Data that may travel in a command capsule. */
   readonly inCapsuleLengthMax: number;
-  readonly headerDigest: DigestMode;
-  readonly dataDigest: DigestMode;
   /** Longest wait for the socket and for ICResp. */
   readonly connectTimeoutMs: number;
   readonly timers: Timers;
@@ -69,23 +65,18 @@ const receiveBufferLengthBytes = { admin: 64 * 1024, io: 1024 * 1024 } as const;
 const backlogBytesMax = 4 * 1024 * 1024;
 /** More than any command of this initiator transfers. */
 const transferLengthMax = 64 * 1024 * 1024;
-const noData = new Uint8Array(0);
 
 export class QueueConnection implements PduHandler {
   readonly #options: QueueConnectionOptions;
   readonly #socket: Socket;
   readonly #outbox: Outbox;
+  readonly #transfers: DataTransfers;
   readonly #reader: PduReader;
   readonly #slots: CommandSlot[];
   readonly #free: CommandSlot[];
   #wire: WireFormat = plainWire;
-  #h2cDataLengthMax = 0;
   #isClosed = false;
   #hasRoomNews = false;
-  #detachingCount = 0;
-  /** Command whose data is arriving, and the reader's header that names its destination. */
-  #receiving: CommandSlot | undefined = undefined;
-  #header: PduHeader | undefined = undefined;
   #settleOpening: ((loss: Loss | undefined) => void) | undefined;
 
   /**
@@ -141,8 +132,9 @@ export class QueueConnection implements PduHandler {
         },
       },
     });
-    this.#outbox = new Outbox(this.#socket, () => this.#onBatchTaken());
-    this.#socket.on("connect", () => this.#sendIcReq());
+    this.#outbox = new Outbox(this.#socket, () => this.#transfers.onBatchTaken());
+    this.#transfers = new DataTransfers(this.#outbox, this.#slots);
+    this.#socket.on("connect", () => this.#socket.write(icReqOf(options)));
     this.#socket.on("drain", () => options.onRoom());
     this.#socket.on("error", (error) => this.#lose(`socket failed: ${error.message}`));
     this.#socket.on("end", () => this.#lose("the controller closed the connection"));
@@ -180,16 +172,7 @@ export class QueueConnection implements PduHandler {
    * at once, or as soon as the socket has taken the bytes it was given. The commands go on without it.
    */
   detach(request: QueueRequest): void {
-    for (const slot of this.#slots) {
-      if (slot.request !== request || slot.isDetaching) continue;
-      if (slot === this.#receiving && this.#header !== undefined) this.#header.destination = undefined;
-      if (slot.batch > this.#outbox.takenBatch) {
-        slot.isDetaching = true;
-        this.#detachingCount += 1;
-      } else {
-        this.#detachSlot(slot, request);
-      }
-    }
+    this.#transfers.detach(request);
   }
 
   /** Ends the connection and every command on it; `loss` tells why. May be repeated. */
@@ -210,8 +193,7 @@ export class QueueConnection implements PduHandler {
   }
 
   onHeader(header: PduHeader): void {
-    this.#header = header;
-    if (header.type === pduType.c2hData) this.#placeData(header);
+    if (header.type === pduType.c2hData) this.#transfers.place(header);
   }
 
   onPdu(header: PduHeader, isDataIntact: boolean): void {
@@ -219,11 +201,13 @@ export class QueueConnection implements PduHandler {
       case pduType.capsuleResp:
         this.#takeCompletion(header);
         return;
-      case pduType.c2hData:
-        this.#takeData(header, isDataIntact);
+      case pduType.c2hData: {
+        const slot = this.#transfers.take(header, isDataIntact);
+        if (header.isSuccess) this.#complete(slot, 0, 0, 0);
         return;
+      }
       case pduType.r2t:
-        this.#answerR2t(header);
+        this.#transfers.answerR2t(header);
         return;
       case pduType.icResp:
         this.#takeIcResp(header);
@@ -255,44 +239,17 @@ export class QueueConnection implements PduHandler {
     }
   }
 
-  #sendIcReq(): void {
-    const { headerDigest, dataDigest } = this.#options;
-    const slab = new Slab(128);
-    encodeIcReq(slab, 0, {
-      hostAlignmentBytes: 4,
-      r2tCountMax: 1,
-      headerDigest: headerDigest !== "off",
-      dataDigest: dataDigest !== "off",
-    });
-    this.#socket.write(slab.bytes);
-  }
-
   #takeIcResp(header: PduHeader): void {
-    const response = decodeIcResp(header);
-    const { headerDigest, dataDigest } = this.#options;
-    this.#checkDigest("header", headerDigest, response.headerDigest);
-    this.#checkDigest("data", dataDigest, response.dataDigest);
-    if (this.#isClosed) return;
-    this.#wire = {
-      headerDigest: response.headerDigest,
-      dataDigest: response.dataDigest,
-      alignmentBytes: response.controllerAlignmentBytes,
-    };
-    this.#h2cDataLengthMax = response.h2cDataLengthMax;
-    this.#reader.negotiated(this.#wire, { inCapsuleLengthMax: 0, transferLengthMax });
+    const terms = termsOf(header, this.#options);
+    if ("code" in terms) {
+      this.close(terms);
+      return;
+    }
+    this.#wire = terms.wire;
+    this.#transfers.negotiated(terms.wire, terms.h2cDataLengthMax);
+    this.#reader.negotiated(terms.wire, { inCapsuleLengthMax: 0, transferLengthMax });
     this.#settleOpening?.(undefined);
     this.#settleOpening = undefined;
-  }
-
-  #checkDigest(name: string, mode: DigestMode, isGranted: boolean): void {
-    if (isGranted && mode === "off") {
-      const { unsupportedParameter } = fatalErrorStatus;
-      throw new PduError(unsupportedParameter, 11, `ICResp enables a ${name} digest that was not asked for`);
-    }
-    if (!isGranted && mode === "require") {
-      const message = `the controller does not offer the ${name} digest that is required`;
-      this.close({ code: "ERR_UNSUPPORTED", message, isPermanent: true });
-    }
   }
 
   #send(request: QueueRequest): void {
@@ -312,81 +269,12 @@ export class QueueConnection implements PduHandler {
       writeSgl(slab, at + capsuleEntryOffset, identifier, dataLengthBytes);
     }
     outbox.commit(encodeCapsuleCmd(slab, at, this.#wire, isInCapsule ? dataLengthBytes : 0));
-    if (isInCapsule) this.#appendData(slot, 0, dataLengthBytes);
-  }
-
-  /** Queues data of a command behind the header that has just been committed. */
-  #appendData(slot: CommandSlot, offset: number, length: number): void {
-    const outbox = this.#outbox;
-    const data = slot.data ?? noData;
-    const start = slot.dataOffset + offset;
-    if (!outbox.append(data, start, length)) slot.batch = outbox.batch;
-    slot.transferredBytes = offset + length;
-    if (!this.#wire.dataDigest) return;
-    outbox.appendUint32(digest(data.subarray(start, start + length)));
-  }
-
-  #answerR2t(header: PduHeader): void {
-    const slot = this.#slotOf(header.cid, 8);
-    const { transferOffset, transferLengthBytes, ttag, cid } = header;
-    const { direction, transferredBytes, dataLengthBytes } = slot;
-    if (direction !== transferDirection.toController) {
-      throw new PduError(fatalErrorStatus.sequenceError, 0, "R2T for a command that sends no data");
-    }
-    const end = transferOffset + transferLengthBytes;
-    if (transferLengthBytes === 0 || end > dataLengthBytes) {
-      const range = `bytes ${transferOffset} to ${end} of ${dataLengthBytes}`;
-      throw new PduError(fatalErrorStatus.dataOutOfRange, 0, `R2T asks for ${range}`);
-    }
-    if (transferOffset !== transferredBytes) {
-      const expected = `${transferredBytes} was expected`;
-      throw new PduError(
-        fatalErrorStatus.invalidHeaderField,
-        12,
-        `R2T asks for offset ${transferOffset}, ${expected}`,
-      );
-    }
-    for (let at = transferOffset; at < end; ) {
-      const length = Math.min(end - at, this.#h2cDataLengthMax);
-      const start = this.#outbox.reserve(headerSlotLengthBytes);
-      const isLast = at + length === end;
-      const { slab } = this.#outbox;
-      this.#outbox.commit(encodeH2cData(slab, start, this.#wire, cid, ttag, at, length, isLast));
-      this.#appendData(slot, at, length);
-      at += length;
-    }
-  }
-
-  #placeData(header: PduHeader): void {
-    const slot = this.#slotOf(header.cid, 8);
-    const { transferOffset, transferLengthBytes } = header;
-    if (slot.direction !== transferDirection.toHost) {
-      throw new PduError(fatalErrorStatus.sequenceError, 0, "C2HData for a command that reads nothing");
-    }
-    if (transferOffset !== slot.transferredBytes) {
-      const message = `C2HData starts at offset ${transferOffset}, ${slot.transferredBytes} was expected`;
-      throw new PduError(fatalErrorStatus.invalidHeaderField, 12, message);
-    }
-    if (transferOffset + transferLengthBytes > slot.dataLengthBytes) {
-      const message = `C2HData ends at ${transferOffset + transferLengthBytes} of ${slot.dataLengthBytes} bytes`;
-      throw new PduError(fatalErrorStatus.dataOutOfRange, 0, message);
-    }
-    this.#receiving = slot;
-    header.destination = slot.data;
-    header.destinationOffset = slot.dataOffset + transferOffset;
-  }
-
-  #takeData(header: PduHeader, isDataIntact: boolean): void {
-    const slot = this.#receiving!;
-    this.#receiving = undefined;
-    slot.transferredBytes += header.dataLengthBytes;
-    if (!isDataIntact) slot.isIntact = false;
-    if (header.isSuccess) this.#complete(slot, 0, 0, 0);
+    if (isInCapsule) this.#transfers.append(slot, 0, dataLengthBytes);
   }
 
   #takeCompletion(header: PduHeader): void {
     const { view } = header;
-    const slot = this.#slotOf(readCqeCid(view, capsuleEntryOffset), 20);
+    const slot = slotInFlight(this.#slots, readCqeCid(view, capsuleEntryOffset), 20);
     const status = readCqeStatus(view, capsuleEntryOffset);
     this.#complete(slot, status, readCqeDw0(view, capsuleEntryOffset), readCqeDw1(view, capsuleEntryOffset));
   }
@@ -399,44 +287,11 @@ export class QueueConnection implements PduHandler {
     }
     const finalStatus =
       status === 0 && !slot.isIntact ? statusField(statusCode.dataTransferError, false) : status;
-    if (slot.isDetaching) this.#detachingCount -= 1;
+    this.#transfers.end(slot);
     slot.end();
     this.#free.push(slot);
     this.#hasRoomNews = true;
     request?.onCompletion(slot, finalStatus, dw0, dw1);
-  }
-
-  /** @param fieldOffset - Where the CID stands in the PDU. */
-  #slotOf(cid: number, fieldOffset: number): CommandSlot {
-    const slot = this.#slots[slotIndexOf(cid)];
-    if (slot?.request !== undefined && slot.cid === cid) return slot;
-    const message = `CID 0x${cid.toString(16)} is not in flight`;
-    throw new PduError(fatalErrorStatus.invalidHeaderField, fieldOffset, message);
-  }
-
-  #onBatchTaken(): void {
-    if (this.#detachingCount === 0) return;
-    for (const slot of this.#slots) {
-      if (!slot.isDetaching || slot.request === undefined || slot.batch > this.#outbox.takenBatch) continue;
-      slot.isDetaching = false;
-      this.#detachingCount -= 1;
-      this.#detachSlot(slot, slot.request);
-    }
-  }
-
-  #detachSlot(slot: CommandSlot, request: QueueRequest): void {
-    // What an R2T may still ask for is copied now; incoming data is dropped from here on.
-    if (slot.direction === transferDirection.toController && slot.transferredBytes < slot.dataLengthBytes) {
-      // Not `slice`: the one of a Buffer shares its memory.
-      slot.data = Uint8Array.from(
-        slot.data?.subarray(slot.dataOffset, slot.dataOffset + slot.dataLengthBytes) ?? noData,
-      );
-      slot.dataOffset = 0;
-    } else {
-      slot.data = undefined;
-    }
-    slot.request = abandoned;
-    request.onDetached(slot);
   }
 
   #refuse(error: PduError): void {
@@ -458,19 +313,6 @@ export class QueueConnection implements PduHandler {
     if (!wasOpening) this.#options.onLost(loss);
   }
 }
-
-/** Takes the answers to commands that nobody waits for. */
-const abandoned: QueueRequest = {
-  slotsAtOnce: 1,
-  hasMore: false,
-  timeoutTicks: 0,
-  waitDeadlineTick: Number.POSITIVE_INFINITY,
-  writeNext: () => {},
-  onCompletion: () => {},
-  onLost: () => {},
-  onDetached: () => {},
-  onNeverSent: () => {},
-};
 
 /** What a command is told that was not late itself. */
 function asBystander(loss: Loss): Loss {

@@ -10,7 +10,9 @@ import { asyncEvent, nsidBroadcast } from "../nvme/commands.ts";
 import { namespaceListCountMax } from "../nvme/identify.ts";
 import { logPage } from "../nvme/log-pages.ts";
 import { isUuid, nqnProblem } from "../nvme/names.ts";
-import { Association, type AssociationOptions } from "./association.ts";
+import { Association } from "./association.ts";
+import type { AssociationOptions } from "./association-options.ts";
+import { AssociationWaiters } from "./association-waiters.ts";
 import { type Loss, type QueueRequest, slotCountMax } from "./command-slot.ts";
 import { abortedError, ControllerError, messageOf, toldAbout } from "./errors.ts";
 import { silentLog } from "./log.ts";
@@ -82,10 +84,7 @@ export class Controller implements RequestCarrier, AsyncDisposable {
   readonly #closing = new AbortController();
   readonly #associationListeners = new Set<(associationCount: number) => void>();
   readonly #changeListeners = new Set<() => void>();
-  readonly #waiters = new Set<{
-    readonly resolve: (association: Association) => void;
-    readonly reject: (error: unknown) => void;
-  }>();
+  readonly #waiters = new AssociationWaiters();
   /** The association that takes commands. */
   #association: Association | undefined;
   #associationCount = 0;
@@ -206,10 +205,7 @@ export class Controller implements RequestCarrier, AsyncDisposable {
     this.#end ??= end;
     this.#association = undefined;
     this.#fifo.clear(this.#end);
-    for (const waiter of this.#waiters) {
-      waiter.reject(new ControllerError(this.#end.code, this.#end.message, this.#end));
-    }
-    this.#waiters.clear();
+    this.#waiters.reject(this.#end);
   }
 
   #waitedTooLong(): Loss {
@@ -250,8 +246,7 @@ export class Controller implements RequestCarrier, AsyncDisposable {
     const queues = counted(association.queues.length, "I/O queue");
     log.info(`${subsystemNqn} at ${host}:${port}: controller ${association.cntlid}, ${queues}`);
     this.#announce();
-    for (const waiter of this.#waiters) waiter.resolve(association);
-    this.#waiters.clear();
+    this.#waiters.resolve(association);
     this.#pump();
   }
 
@@ -301,32 +296,8 @@ export class Controller implements RequestCarrier, AsyncDisposable {
   /** The association in use, or the next one. */
   #live(signal: AbortSignal | undefined): Promise<Association> {
     if (this.#association?.isLive) return Promise.resolve(this.#association);
-    return new Promise((resolve, reject) => {
-      if (this.#end !== undefined) {
-        reject(new ControllerError(this.#end.code, this.#end.message, this.#end));
-        return;
-      }
-      if (signal?.aborted) {
-        reject(abortedError("waiting for a connection", signal));
-        return;
-      }
-      const onAbort = () => {
-        this.#waiters.delete(waiter);
-        reject(abortedError("waiting for a connection", signal!));
-      };
-      const waiter = {
-        resolve: (association: Association) => {
-          signal?.removeEventListener("abort", onAbort);
-          resolve(association);
-        },
-        reject: (error: unknown) => {
-          signal?.removeEventListener("abort", onAbort);
-          reject(error);
-        },
-      };
-      signal?.addEventListener("abort", onAbort, { once: true });
-      this.#waiters.add(waiter);
-    });
+    if (this.#end === undefined) return this.#waiters.wait(signal);
+    return Promise.reject(new ControllerError(this.#end.code, this.#end.message, this.#end));
   }
 
   #onAsyncEvent(association: Association, event: number): void {

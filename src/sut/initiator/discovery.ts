@@ -14,7 +14,8 @@ import {
 } from "../nvme/log-pages.ts";
 import { discoveryNqn } from "../nvme/names.ts";
 import type { AdminQueue } from "./admin-queue.ts";
-import { Association, type AssociationOptions } from "./association.ts";
+import { Association } from "./association.ts";
+import type { AssociationOptions } from "./association-options.ts";
 import { controllerDefaults } from "./controller.ts";
 import { ControllerError } from "./errors.ts";
 import { Ticker } from "./timers.ts";
