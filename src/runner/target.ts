@@ -11,6 +11,7 @@ import { connectController } from "../sut/initiator/controller.ts";
 import { reconnectPolicyDefault } from "../sut/initiator/reconnect.ts";
 import type { ConnectNamespaces } from "../sut/lightbits/data-path.ts";
 import { connectLightbits } from "../sut/lightbits/service.ts";
+import { silentLog } from "../sut/log.ts";
 import { memoryService } from "../sut/memory.ts";
 import type { BlockDevice, Volume, VolumeService } from "../sut/port.ts";
 import { ConfigError } from "./config/load.ts";
@@ -197,7 +198,7 @@ function connectNamespaces(
       headerDigest: headerDigest ? "require" : "off",
       dataDigest: dataDigest ? "require" : "off",
       reconnect: { ...reconnectPolicyDefault, random },
-      log: { ...log, debug: () => {} },
+      log: { ...silentLog, info: (message) => log.info(message), warn: (message) => log.warn(message) },
     });
   };
 }

@@ -1,5 +1,5 @@
 /**
- * Where the parts of a target say what happens to them: one line of text each, without a line end.
+ * Where targets and initiator say what happens to them: one line of text each, without a line end.
  *
  * The shape is a part of most loggers' (pino, console), so that any of them can be handed in.
  *

@@ -4,7 +4,7 @@
  * @packageDocumentation
  */
 import type { DigestModes } from "./initialization.ts";
-import type { Log } from "./log.ts";
+import type { Log } from "../log.ts";
 import type { Timers } from "./timers.ts";
 
 export interface AssociationOptions extends DigestModes {

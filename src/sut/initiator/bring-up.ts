@@ -17,7 +17,7 @@ import {
 import type { AdminQueue } from "./admin-queue.ts";
 import type { AssociationOptions } from "./association-options.ts";
 import { ControllerError } from "./errors.ts";
-import type { Log } from "./log.ts";
+import type { Log } from "../log.ts";
 import { delay, type Timers } from "./timers.ts";
 
 const shutdownPollMs = 20;

@@ -15,7 +15,7 @@ import type { AssociationOptions } from "./association-options.ts";
 import { AssociationWaiters } from "./association-waiters.ts";
 import { type Loss, type QueueRequest, slotCountMax } from "./command-slot.ts";
 import { abortedError, ControllerError, messageOf, toldAbout } from "./errors.ts";
-import { silentLog } from "./log.ts";
+import { silentLog } from "../log.ts";
 import type { NamespaceDevice, RequestCarrier } from "./namespace-device.ts";
 import { listNames, type NamespaceNames, type NamespaceSelector } from "./namespace-list.ts";
 import { OpenDevices } from "./open-devices.ts";

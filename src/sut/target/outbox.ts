@@ -1,8 +1,8 @@
 /**
  * What a connection has to say, gathered in pooled slabs and given to the socket once per batch.
  *
- * Headers and data are written next to each other, so an event of the socket ends in one write and read data
- * is copied once, from the volume into the slab. A slab is used again only after the socket has taken it.
+ * Headers and data are written next to each other, so an event of the socket ends in one write, or few if there
+ * is much to say, and read data is copied once, from the volume into the slab. A slab is used again only after the socket has taken it.
  *
  * The initiator's outbox is another: it lends callers' buffers to the socket and numbers its batches. Here nothing
  * is lent; slabs come from a pool for all connections, and what a slow host leaves unread is counted.
@@ -51,6 +51,11 @@ export class SlabPool {
  * otherwise bind a slab with each small answer.
  */
 const batchCountMax = 2;
+/**
+ * Bytes that leave before the event has ended, if the socket keeps up: the host takes the first reads of a batch
+ * while the next are copied.
+ */
+const batchLengthMin = 64 * 1024;
 
 export class Outbox {
   readonly #pool: SlabPool;
@@ -84,6 +89,7 @@ export class Outbox {
    * @param lengthBytes - At most the length of a slab.
    */
   reserve(lengthBytes: number): number {
+    if (this.#at >= batchLengthMin) this.flush();
     if (this.#slab === undefined || this.#at + lengthBytes > this.#pool.slabLengthBytes) {
       if (lengthBytes > this.#pool.slabLengthBytes) {
         throw new RangeError(`${lengthBytes} bytes, but a slab has ${this.#pool.slabLengthBytes}`);

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { connectController, type ControllerOptions } from "../../../src/sut/initiator/controller.ts";
-import { silentLog } from "../../../src/sut/initiator/log.ts";
+import { silentLog } from "../../../src/sut/log.ts";
 import type { NamespaceDevice } from "../../../src/sut/initiator/namespace-device.ts";
 import * as captures from "../nvme/captures.ts";
 import { image, linuxController } from "../nvme/linux-controller.ts";
