@@ -2,7 +2,8 @@
  * What a connection has to say, gathered in pooled slabs and given to the socket once per batch.
  *
  * Headers and data are written next to each other, so an event of the socket ends in one write, or few if there
- * is much to say, and read data is copied once, from the volume into the slab. A slab is used again only after the socket has taken it.
+ * is much to say, and read data is copied once, from the volume into the slab. A slab is used again only after the
+ * socket has taken it.
  *
  * The initiator's outbox is another: it lends callers' buffers to the socket and numbers its batches. Here nothing
  * is lent; slabs come from a pool for all connections, and what a slow host leaves unread is counted.
