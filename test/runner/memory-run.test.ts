@@ -9,6 +9,7 @@ import {
   shiftRanges,
 } from "../../src/sut/faults.ts";
 import { inflateBlock } from "../../src/generators/content.ts";
+import type { BlockDevice, VolumeService } from "../../src/sut/port.ts";
 import { memoryRun, smallConfig } from "../support/memory-run.ts";
 import { smallWorkload } from "../support/workloads.ts";
 
@@ -293,29 +294,12 @@ describe("a run on a target that fails", () => {
   test("ends undecided when reads fail for good", async () => {
     let reads = 0;
     const result = await memoryRun({
-      wrap: (service) => ({
-        ...service,
-        openVolume: async (uuid) => {
-          const device = await service.openVolume(uuid);
-          return Object.create(device, {
-            read: {
-              value: (request: Parameters<typeof device.read>[0]) =>
-                ++reads > 20
-                  ? Promise.resolve({ kind: "failed", code: "ERR_MEDIA", message: "unrecovered read error" })
-                  : device.read(request),
-            },
-            write: { value: (request: Parameters<typeof device.write>[0]) => device.write(request) },
-            writeZeroes: {
-              value: (request: Parameters<typeof device.writeZeroes>[0]) => device.writeZeroes(request),
-            },
-            deallocate: {
-              value: (request: Parameters<typeof device.deallocate>[0]) => device.deallocate(request),
-            },
-            flush: { value: () => device.flush() },
-          }) as typeof device;
-        },
-        [Symbol.asyncDispose]: async () => service[Symbol.asyncDispose](),
-      }),
+      wrap: replacing((device) => ({
+        read: (request) =>
+          ++reads > 20
+            ? Promise.resolve({ kind: "failed", code: "ERR_MEDIA", message: "unrecovered read error" })
+            : device.read(request),
+      })),
     });
     expect(result.verdict).toBe("undecided");
     expect(result.targetFailure).toMatch(
@@ -327,22 +311,12 @@ describe("a run on a target that fails", () => {
   test("goes on after an operation was refused, and counts it", async () => {
     let writes = 0;
     const result = await memoryRun({
-      wrap: (service) => ({
-        ...service,
-        openVolume: async (uuid) => {
-          const device = await service.openVolume(uuid);
-          const refuse = (request: Parameters<typeof device.write>[0]) =>
-            ++writes % 100 === 0
-              ? Promise.resolve({
-                  kind: "failed" as const,
-                  code: "ERR_CAPACITY" as const,
-                  message: "no space",
-                })
-              : device.write(request);
-          return proxied(device, { write: refuse });
-        },
-        [Symbol.asyncDispose]: async () => service[Symbol.asyncDispose](),
-      }),
+      wrap: replacing((device) => ({
+        write: (request) =>
+          ++writes % 100 === 0
+            ? Promise.resolve({ kind: "failed", code: "ERR_CAPACITY", message: "no space" })
+            : device.write(request),
+      })),
     });
     expect(result.violations).toEqual([]);
     expect(result.ledger.operationsFailed).toBe(Math.floor(writes / 100));
@@ -353,24 +327,14 @@ describe("a run on a target that fails", () => {
   test("accepts either outcome of a write in doubt", async () => {
     let writes = 0;
     const result = await memoryRun({
-      wrap: (service) => ({
-        ...service,
-        openVolume: async (uuid) => {
-          const device = await service.openVolume(uuid);
-          const doubt = async (request: Parameters<typeof device.write>[0]) => {
-            if (++writes % 60 !== 0) return device.write(request);
-            // Every other one takes effect.
-            if (writes % 120 === 0) await device.write(request);
-            return {
-              kind: "unknown" as const,
-              code: "ERR_TIMEOUT" as const,
-              message: "no completion in time",
-            };
-          };
-          return proxied(device, { write: doubt });
+      wrap: replacing((device) => ({
+        write: async (request) => {
+          if (++writes % 60 !== 0) return device.write(request);
+          // Every other one takes effect.
+          if (writes % 120 === 0) await device.write(request);
+          return { kind: "unknown", code: "ERR_TIMEOUT", message: "no completion in time" };
         },
-        [Symbol.asyncDispose]: async () => service[Symbol.asyncDispose](),
-      }),
+      })),
     });
     expect(result.violations).toEqual([]);
     expect(result.ledger.operationsInDoubt).toBe(Math.floor(writes / 60));
@@ -391,6 +355,20 @@ function repeated(bytes: Uint8Array, count: number): Uint8Array {
   const all = new Uint8Array(bytes.length * count);
   for (let index = 0; index < count; index++) all.set(bytes, index * bytes.length);
   return all;
+}
+
+/** A service whose volumes have some of their methods replaced. */
+function replacing(
+  methods: (device: BlockDevice) => Partial<BlockDevice>,
+): (service: VolumeService) => VolumeService {
+  return (service) => ({
+    ...service,
+    openVolume: async (uuid) => {
+      const device = await service.openVolume(uuid);
+      return proxied(device, methods(device));
+    },
+    [Symbol.asyncDispose]: async () => service[Symbol.asyncDispose](),
+  });
 }
 
 /** A device with some of its methods replaced. */

@@ -121,7 +121,7 @@ export const createSnapshotBody = z.strictObject({
     .refine((text) => Buffer.byteLength(text) <= 256, "expected at most 256 bytes")
     .optional(),
   retentionTime: z
-    .enum(["", "0s"], "retention is not implemented here, so expected '0s' or nothing")
+    .enum(["", "0s"], "snapshots are kept until they are deleted, so expected '0s' or nothing")
     .optional(),
 });
 
@@ -175,7 +175,7 @@ export function parseRequest<Output>(
       given !== "" &&
       !(Array.isArray(given) && given.length === 0)
     ) {
-      throw new StatusError("Unimplemented", `${part}: ${field} is not implemented by this target`);
+      throw new StatusError("Unimplemented", `${part}: this target has no ${field}; leave it out`);
     }
   }
   return result.data;
