@@ -5,13 +5,14 @@
  */
 import { parseArgs } from "node:util";
 import { contentBench } from "./content.ts";
+import { fioBench } from "./fio.ts";
 import { type Bench, type Comparison, isMet, table } from "./harness.ts";
 
 import { memoryBench } from "./memory.ts";
 import { rngBench } from "./rng.ts";
 import { transportBench } from "./transport.ts";
 
-const benches: readonly Bench[] = [contentBench, rngBench, transportBench, memoryBench];
+const benches: readonly Bench[] = [contentBench, rngBench, transportBench, memoryBench, fioBench];
 const usageExitCode = 2;
 const interruptedExitCode = 130;
 

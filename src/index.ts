@@ -27,7 +27,8 @@ export {
 } from "./model/diff-checker.ts";
 export { Ledger, type LedgerReport } from "./model/ledger.ts";
 export { Reconciler } from "./model/reconciler.ts";
-export { MemoryTracker, type OperationOutcome, type SnapshotRecord, type Tracker } from "./model/tracker.ts";
+export type { SnapshotRecord } from "./model/snapshot-record.ts";
+export { type OperationOutcome, Tracker } from "./model/tracker.ts";
 export {
   describeViolation,
   type FaultClass,
@@ -45,9 +46,9 @@ export {
   type Progress,
   type RunnerHooks,
   type RunResult,
-  runSequential,
+  performRun,
   type Verdict,
-} from "./runner/sequential-runner.ts";
+} from "./runner/runner.ts";
 export { openTarget, type Target, type TargetOptions, type TargetVolume } from "./runner/target.ts";
 export { Geometry } from "./selectors/geometry.ts";
 export {

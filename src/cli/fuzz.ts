@@ -5,13 +5,12 @@
  */
 import { randomBytes } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
-import { performance } from "node:perf_hooks";
 import { FailureFolder } from "../reproduce/failure-folder.ts";
 import { ConfigError, configBytesMax, type Override, parseConfig } from "../runner/config/load.ts";
 import type { Config } from "../runner/config/schema.ts";
 import { OccupiedVolumeError } from "../runner/guard.ts";
 import { Run } from "../runner/run.ts";
-import { type RunResult, runSequential } from "../runner/sequential-runner.ts";
+import { type RunResult, performRun } from "../runner/runner.ts";
 import { openTarget } from "../runner/target.ts";
 import { TargetFailure } from "../runner/target-failure.ts";
 import { LaunchError } from "../sut/embedded/target-process.ts";
@@ -80,8 +79,7 @@ export async function fuzz({ file, flags, version, serveCommand, signal }: FuzzO
       onViolation: (violation, bytes) => failure.add(violation, { bytes, ltsCount: run.ltsBegun }),
     });
     const progress = new ProgressLine(process.stderr, run);
-    const result = await runSequential(run, {
-      now: () => performance.now(),
+    const result = await performRun(run, {
       onProgress: (where) => {
         if (flags.quiet === undefined && flags.json === undefined) progress.update(where);
       },

@@ -77,8 +77,14 @@ program
   .option("--nvme-port <port>", "port of the NVMe/TCP target; 0 lets the system choose", port, 0)
   .option("--api-port <port>", "port of the REST control plane; 0 lets the system choose", port, 0)
   .option("--directory <dir>", "where volumes are kept; in memory if absent")
+  .option("--volatile-cache", "keep unflushed writes in this process's memory, where kill -9 loses them")
+  .addOption(
+    new Option("--volatile-cache-seed <seed>", "decides which of them it loses, 0 to 4294967295 (0)")
+      .argParser(cacheSeed)
+      .implies({ volatileCache: true }),
+  )
   .option("--token-env <name>", "environment variable with the bearer token that the control plane asks for")
-  .option("--exit-with-parent", "end when standard input closes")
+  .option("--exit-with-parent", "end when standard input closes; its lines bring about faults")
   .addOption(logLevel())
   .addOption(logJson())
   .action(async (flags: ServeFlags) => {
@@ -121,5 +127,12 @@ function port(text: string): number {
   const value = Number(text);
   if (!/^\d+$/.test(text) || value > 65_535)
     throw new InvalidArgumentError("expected a port from 0 to 65535");
+  return value;
+}
+
+function cacheSeed(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value > 0xffff_ffff)
+    throw new InvalidArgumentError("expected an integer from 0 to 4294967295");
   return value;
 }

@@ -5,7 +5,7 @@
  */
 import { formatBytes, formatDuration } from "../runner/config/units.ts";
 import type { Run } from "../runner/run.ts";
-import type { Progress } from "../runner/sequential-runner.ts";
+import type { Progress } from "../runner/runner.ts";
 
 const terminalIntervalMs = 250;
 const logIntervalMs = 10_000;

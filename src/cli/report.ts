@@ -5,7 +5,7 @@
  */
 import { describeViolation } from "../model/violation.ts";
 import { formatBytes, formatDuration } from "../runner/config/units.ts";
-import type { RunResult } from "../runner/sequential-runner.ts";
+import type { RunResult } from "../runner/runner.ts";
 
 export interface ReportContext {
   readonly version: string;

@@ -13,6 +13,8 @@ export interface ServeFlags {
   readonly nvmePort: number;
   readonly apiPort: number;
   readonly directory?: string;
+  readonly volatileCache?: true;
+  readonly volatileCacheSeed?: number;
   readonly tokenEnv?: string;
   readonly exitWithParent?: true;
   readonly logLevel: LogLevel;
@@ -33,8 +35,12 @@ export async function serve(
   try {
     await serveProcess(
       {
-        store:
-          flags.directory === undefined ? { kind: "memory" } : { kind: "directory", path: flags.directory },
+        store: {
+          ...(flags.directory === undefined
+            ? { kind: "memory" }
+            : { kind: "directory", path: flags.directory }),
+          ...(flags.volatileCache && { volatileCache: { seed: flags.volatileCacheSeed ?? 0 } }),
+        },
         host: flags.host,
         nvmePort: flags.nvmePort,
         apiPort: flags.apiPort,

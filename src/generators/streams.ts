@@ -30,6 +30,16 @@ export const purposes = {
   sampleExtent: 15,
   runIdentity: 16,
   fillTable: 17,
+  snapshotHot: 18,
+  rollback: 19,
+  clone: 20,
+  cloneLifetime: 21,
+  cloneExtent: 22,
+  faultJitter: 23,
+  faultSize: 24,
+  readCount: 25,
+  readExtent: 26,
+  preRead: 27,
 } as const satisfies Record<string, number>;
 
 export type Purpose = (typeof purposes)[keyof typeof purposes];

@@ -1,21 +1,50 @@
 /**
- * The quiescent checker: an extent, with nothing in flight on it, holds what the reconciler says, block by block.
+ * Compares what was read of an extent with what it may hold: at rest, under load, or in a snapshot.
  *
- * Serves volumes (as of the last complete lts) and snapshots (as of their cut). A block whose newest operation is
- * in doubt may show either outcome; the first read that tells decides it for good.
+ * Most blocks have one state, and all of them are compared in one call of the kernels. Where operations in flight,
+ * in doubt or around a snapshot's cut leave more than one, the bytes say which it is, and that must go together
+ * with all that was seen before: reads with an order of operations and reads, snapshots with one instant as well.
+ * What is seen at rest, or in a snapshot, is decided for good.
  *
  * @packageDocumentation
  */
 import type { Extent } from "../selectors/geometry.ts";
 import type { Workload } from "../selectors/workload.ts";
-import { type Doubt, type Reconciler, sameContent } from "./reconciler.ts";
-import type { Tracker } from "./tracker.ts";
+import type { CutContradiction } from "./cut.ts";
+import { contentOf, explains, someZeros } from "./linearization.ts";
+import { type Ambiguity, type Candidate, readsOf, type Reconciler, sameContent } from "./reconciler.ts";
+import type { SnapshotRecord } from "./snapshot-record.ts";
+import type { ReadInterval, Tracker } from "./tracker.ts";
+import type { View } from "./view.ts";
+
+/** A block that does not hold what it may. */
+export interface WrongBlock {
+  /** Counted from the start of the extent. */
+  readonly block: number;
+  /** States that it may be in, by themselves; the newest first. */
+  readonly allowed: readonly number[];
+  /** The state that it is in, if its content is one of the allowed ones and only what was seen before forbids it. */
+  readonly shown?: number;
+  /** The two operations that no single instant has on the two sides that the snapshot has them. */
+  readonly contradiction?: CutContradiction;
+}
 
 export interface ContentVerdict {
-  /** State of each block of the extent; scratch, valid until the next check. */
+  /** State of each block of the range; scratch, valid until the next check. */
   readonly states: Float64Array;
-  /** Blocks that differ, counted from the start of the extent. */
-  readonly wrong: readonly number[];
+  readonly wrong: readonly WrongBlock[];
+  /** Blocks of which more than one state could show. */
+  readonly ambiguousCount: number;
+}
+
+/** Part of an extent that was read to `address` of the kernels' memory. */
+export interface ReadRange {
+  readonly extent: Extent;
+  /** Counted from the start of the extent; all of it if absent. */
+  readonly firstBlock?: number;
+  readonly blockCount?: number;
+  readonly view: View;
+  readonly address: number;
 }
 
 export class ContentChecker {
@@ -36,62 +65,67 @@ export class ContentChecker {
     this.#verdicts = kernel.allocate(workload.geometry.extentBlocks);
   }
 
-  /**
-   * Compares all blocks of an extent, read to `address` of the kernels' memory, with the model.
-   *
-   * @param ltsMax - Everything up to this lts is complete on the extent, and nothing after it can show.
-   */
-  check({ extent, ltsMax, address }: { extent: Extent; ltsMax: number; address: number }): ContentVerdict {
+  check({ extent, firstBlock = 0, blockCount = extent.blockCount, view, address }: ReadRange): ContentVerdict {
     const states = this.#states.values.subarray(0, extent.blockCount);
-    const doubts = this.#reconciler.stateAt(extent, ltsMax, states);
-    const { sectorsPerBlock: sectorCount } = this.#workload.geometry;
-    const at = {
-      volume: extent.volume,
-      block: extent.firstBlock,
-      blockCount: extent.blockCount,
-      sectorCount,
-    };
-    const differing = this.#workload.run.verify(at, address, this.#states.address, this.#verdicts.address);
-    const wrong: number[] = [];
-    if (differing > 0) {
-      for (let block = 0; block < extent.blockCount; block++)
-        if (this.#verdicts.bytes[block] === 1 && !this.#acceptOlder(extent, block, ltsMax, address))
-          wrong.push(block);
-    }
-    this.#settle(extent, ltsMax, doubts);
-    return { states, wrong };
-  }
-
-  /** Whether one block, read to `address`, is in a state that it may be in; decides nothing. */
-  isRight({
-    extent,
-    block,
-    ltsMax,
-    address,
-  }: {
-    extent: Extent;
-    block: number;
-    ltsMax: number;
-    address: number;
-  }): boolean {
-    for (const state of this.#reconciler.candidates(extent, block, ltsMax))
-      if (this.#shows(extent, block, address, state)) return true;
-    return false;
-  }
-
-  /** Whether a block that is not in its newest state is in another that doubt allows; decides the doubt. */
-  #acceptOlder(extent: Extent, block: number, ltsMax: number, address: number): boolean {
-    const source = address + block * this.#workload.geometry.blockSizeBytes;
-    const candidates = [...this.#reconciler.candidates(extent, block, ltsMax)];
-    const found = candidates.findIndex(
-      (state, index) => index > 0 && this.#shows(extent, block, source, state),
+    const ambiguities = this.#reconciler.stateOf(extent, view, states, { firstBlock, blockCount });
+    const { sectorsPerBlock: sectorCount, blockSizeBytes } = this.#workload.geometry;
+    const at = { volume: extent.volume, block: extent.firstBlock + firstBlock, blockCount, sectorCount };
+    const verdicts = this.#verdicts.bytes;
+    const differing = this.#workload.run.verify(
+      at,
+      address,
+      this.#states.address + firstBlock * 8,
+      this.#verdicts.address + firstBlock,
     );
-    if (found < 0) return false;
-    const onVolume = extent.firstBlock + block;
-    for (const state of candidates.slice(0, found)) this.#tracker.decide(Math.abs(state), onVolume, false);
-    this.#decideShown(extent, block, ltsMax);
-    this.#states.values[block] = candidates[found]!;
-    return true;
+    const wrong: WrongBlock[] = [];
+    let ambiguousCount = 0;
+    let isResolved: Set<number> | undefined;
+    for (const ambiguity of ambiguities) {
+      const { block } = ambiguity;
+      ambiguousCount++;
+      const source = address + (block - firstBlock) * blockSizeBytes;
+      const shown = verdicts[block] === 0 ? states[block]! : this.#shown(extent, ambiguity, source);
+      const fault = this.#judge(extent, view, ambiguity, shown);
+      if (fault !== undefined) wrong.push(fault);
+      else states[block] = shown!;
+      (isResolved ??= new Set()).add(block);
+    }
+    if (differing > 0)
+      for (let block = firstBlock; block < firstBlock + blockCount; block++)
+        if (verdicts[block] === 1 && isResolved?.has(block) !== true)
+          wrong.push({ block, allowed: [states[block]!] });
+    wrong.sort((a, b) => a.block - b.block);
+    return { states: states.subarray(firstBlock, firstBlock + blockCount), wrong, ambiguousCount };
+  }
+
+  /** Whether one block, read to `address`, is in a state that it may be in by itself; decides nothing. */
+  isRight({ extent, block, view, address }: { extent: Extent; block: number; view: View; address: number }): boolean {
+    const states = this.#states.values.subarray(0, extent.blockCount);
+    const ambiguities = this.#reconciler.stateOf(extent, view, states, { firstBlock: block, blockCount: 1 });
+    const ambiguity = ambiguities.find((one) => one.block === block);
+    return ambiguity === undefined
+      ? this.#shows(extent, block, address, states[block]!)
+      : this.#shown(extent, ambiguity, address) !== undefined;
+  }
+
+  /** Whether a block of a volume, read to `address`, has the bytes of a state. */
+  shows({ volume, block, address, state }: { volume: number; block: number; address: number; state: number }): boolean {
+    const { sectorsPerBlock: sectorCount } = this.#workload.geometry;
+    this.#one.values[0] = state;
+    const at = { volume, block, blockCount: 1, sectorCount };
+    return this.#workload.run.verify(at, address, this.#one.address, this.#verdicts.address) === 0;
+  }
+
+  /** The state among those that may show whose bytes the block has. */
+  #shown(extent: Extent, { block, candidates }: Ambiguity, source: number): number | undefined {
+    const tried = new Set<number>();
+    for (const { state } of candidates) {
+      const content = contentOf(state);
+      if (tried.has(content)) continue;
+      tried.add(content);
+      if (this.#shows(extent, block, source, state)) return state;
+    }
+    return undefined;
   }
 
   #shows(extent: Extent, block: number, source: number, state: number): boolean {
@@ -101,20 +135,117 @@ export class ContentChecker {
     return this.#workload.run.verify(at, source, this.#one.address, this.#verdicts.address + block) === 0;
   }
 
-  /** What showed its newest state has happened, unless the state below would have looked the same. */
-  #settle(extent: Extent, ltsMax: number, doubts: readonly Doubt[]): void {
-    for (const { block, position } of doubts) {
-      const onVolume = extent.firstBlock + block;
-      if (this.#verdicts.bytes[block] === 1 || this.#tracker.decisionOn(position, onVolume) !== undefined)
-        continue;
-      this.#decideShown(extent, block, ltsMax);
+  /** Whether what an ambiguous block shows goes together with what was seen; remembers or decides it, if so. */
+  #judge(
+    extent: Extent,
+    view: View,
+    { block, candidates }: Ambiguity,
+    shown: number | undefined,
+  ): WrongBlock | undefined {
+    const allowed = candidates.map(({ state }) => state);
+    if (shown === undefined) return { block, allowed };
+    const content = contentOf(shown);
+    const onVolume = extent.firstBlock + block;
+    const parts = bySegment(candidates);
+    const showing = parts.filter((part) => part.some(({ state }) => contentOf(state) === content));
+    // Zeros of either side of a rollback: nobody can tell which, and nothing follows from them.
+    if (showing.length > 1) return undefined;
+    const toRemember: (() => void)[] = [];
+    for (const [index, part] of parts.entries()) {
+      const { record } = part[0]!;
+      const isShown = part === showing[0];
+      const reads = readsOf(part, onVolume);
+      const writes = [...amongWhich(part, reads), ...parts.slice(index + 1).flat().map(beforeAll)];
+      if (record !== undefined && isShown) {
+        if (!record.cut.allows(part, content))
+          return { block, allowed, shown, contradiction: record.cut.narrow(part, content)! };
+        if (record.cut.narrow(writes, content, reads) !== undefined) return { block, allowed, shown };
+      }
+      const between = record === undefined ? (view.observation ?? this.#atRest()) : record.cut.span;
+      const read = { content, submitted: between.submitted, completed: between.completed, among: readable(part) };
+      if (!explains(writes, [...reads, read])) return { block, allowed, shown };
+      toRemember.push(() => remember(part, onVolume, read));
+      if (isShown) break;
     }
+    for (const doRemember of toRemember) doRemember();
+    if (view.observation === undefined) this.#decide(candidates, shown, onVolume);
+    return undefined;
   }
 
-  /** The block shows its newest possible state: if only that explains its bytes, it has happened. */
-  #decideShown(extent: Extent, block: number, ltsMax: number): void {
-    const [newest, below] = this.#reconciler.candidates(extent, block, ltsMax);
-    if (newest === undefined || below === undefined || sameContent(newest, below)) return;
-    this.#tracker.decide(Math.abs(newest), extent.firstBlock + block, true);
+  #atRest(): { submitted: number; completed: number } {
+    const submitted = this.#tracker.event();
+    return { submitted, completed: this.#tracker.event() };
   }
+
+  /** What showed at rest stands for good: of volumes by operation, of snapshots by block. */
+  #decide(candidates: readonly Candidate[], shown: number, block: number): void {
+    const matching = candidates.flatMap((one, index) => (sameContent(one.state, shown) ? [index] : []));
+    const newest = matching[0]!;
+    for (const [index, { state, record, times, isInDoubt }] of candidates.entries()) {
+      if (times === undefined || state === 0) continue;
+      // Of what a snapshot shows, only what was in doubt tells of the volume as well.
+      if (record !== undefined && (!isInDoubt || times.hasOverlap || times.lostAt < Number.POSITIVE_INFINITY))
+        continue;
+      if (!isInDoubt && !times.hasOverlap) continue;
+      const isFinal = record === undefined || times.completed < record.submittedEvent;
+      if (index < newest && isFinal) this.#tracker.decide(Math.abs(state), block, false);
+      else if (index === newest && matching.length === 1) this.#tracker.decide(Math.abs(state), block, true);
+    }
+    const seen = new Set<SnapshotRecord>();
+    for (const [index, { record }] of candidates.entries()) {
+      if (record === undefined || seen.has(record)) continue;
+      seen.add(record);
+      if (newest < index) break;
+      record.shown.set(block, shown <= 0 && matching.length > 1 ? someZeros : shown);
+      this.#tracker.snapshotChanged(record);
+    }
+  }
+}
+
+/** The candidates of each segment of the history, newest first. */
+function bySegment(candidates: readonly Candidate[]): readonly (readonly Candidate[])[] {
+  const parts: Candidate[][] = [];
+  for (const candidate of candidates) {
+    const last = parts.at(-1);
+    if (last?.[0]!.record === candidate.record) last!.push(candidate);
+    else parts.push([candidate]);
+  }
+  return parts;
+}
+
+/** What an older segment left, as a newer one sees it: one of several contents, there from the start. */
+function beforeAll({ state }: Candidate): WriteInterval {
+  return { state, submitted: Number.NEGATIVE_INFINITY, completed: Number.NEGATIVE_INFINITY, isInDoubt: true };
+}
+
+function readable(candidates: readonly Candidate[]): readonly ReadableWrite[] {
+  return candidates.filter((one): one is Candidate & ReadableWrite => one.times !== undefined);
+}
+
+/** The operations that it may show know what was seen of them, for as long as anyone can ask. */
+function remember(candidates: readonly Candidate[], block: number, read: ReadInterval): void {
+  for (const { times, record } of candidates) {
+    // What a snapshot shows of the time before a crash says nothing of the volume after it.
+    if (times === undefined || (record !== undefined && times.lostAt < Number.POSITIVE_INFINITY)) continue;
+    times.reads ??= new Map();
+    times.reads.set(block, withRead(times.reads.get(block) ?? [], read));
+  }
+}
+
+/** Reads of one content are worth their first and last; of zeros, which several operations make, a few more. */
+function withRead(reads: readonly ReadInterval[], read: ReadInterval): ReadInterval[] {
+  if (reads.some((one) => isStronger(one, read))) return [...reads];
+  const all = [...reads.filter((one) => !isStronger(read, one)), read];
+  const alike = all.filter(({ content }) => content === read.content);
+  const max = read.content === 0 ? zeroReadsMax : 2;
+  if (alike.length <= max) return all;
+  const first = alike.reduce((best, one) => (one.completed < best.completed ? one : best));
+  const last = alike.reduce((best, one) => (one.submitted > best.submitted ? one : best));
+  const spare = alike.find((one) => one !== first && one !== last);
+  return all.filter((one) => one !== spare);
+}
+
+/** Whether one read says at least what another says. */
+function isStronger(one: ReadInterval, other: ReadInterval): boolean {
+  return one.content === other.content && one.submitted >= other.submitted && one.completed <= other.completed;
 }

@@ -12,15 +12,18 @@ import type { Workload } from "../selectors/workload.ts";
 import { compareBits, readEvidence, type SectorEvidence, type Source } from "./block-evidence.ts";
 import type { Reconciler } from "./reconciler.ts";
 import type { Tracker } from "./tracker.ts";
-import type { FaultClass, OperationReference, Violation } from "./violation.ts";
+import type { WrongBlock } from "./content-checker.ts";
+import { someZeros } from "./linearization.ts";
+import { ltsMaxOf, type View } from "./view.ts";
+import type { FaultClass, OperationReference, Rule, Violation } from "./violation.ts";
 
-/** A block that does not hold what it must. */
+/** A block that does not hold what it may. */
 export interface BadBlock {
   readonly extent: Extent;
-  /** Counted from the start of the extent. */
-  readonly block: number;
-  /** The lts as of which the block was checked: of a snapshot, its cut. */
-  readonly ltsMax: number;
+  readonly wrong: WrongBlock;
+  /** As what it was checked. */
+  readonly view: View;
+  readonly rule: Rule;
   /** Number of the snapshot that it was read from; absent for the volume itself. */
   readonly snapshot?: number;
   /** A snapshot that shows the volume's fault as well. */
@@ -33,12 +36,16 @@ export interface BadBlock {
 
 /** At most so many differing bits in a block are called flips of it; more are garbage. */
 const flippedBitsMax = 256;
+/** So many of the operations that a block may show are referred to. */
+const expectedNamedMax = 4;
 
 interface Finding {
   readonly class: FaultClass;
   readonly summary: string;
   readonly observed: string;
   readonly position?: number;
+  /** State of an operation that is missing though the one observed can not be there without it. */
+  readonly missing?: number;
 }
 
 export class Diagnosis {
@@ -53,15 +60,17 @@ export class Diagnosis {
   }
 
   explain(bad: BadBlock): Violation {
-    const { extent, block, ltsMax, snapshot } = bad;
-    const versions = [...this.#reconciler.versions(extent, block, ltsMax)];
-    const expected = versions[0]!;
-    const finding = this.#mutated(bad, this.#find(bad, versions));
+    const { extent, wrong, snapshot, view } = bad;
+    const { block, allowed } = wrong;
+    const versions = [...this.#reconciler.versions(extent, block, view)];
+    const finding = this.#mutated(bad, this.#seenOtherwise(bad) ?? this.#find(bad, versions));
     const operations: OperationReference[] = [];
-    if (expected !== 0) operations.push(this.#reference(expected, "expected"));
+    for (const state of allowed.slice(0, expectedNamedMax))
+      if (state !== 0 && state !== someZeros && state !== finding.position) operations.push(this.#reference(state, "expected"));
     if (finding.position !== undefined) operations.push(this.#reference(finding.position, "observed"));
+    if (finding.missing !== undefined) operations.push(this.#reference(finding.missing, "missing"));
     return {
-      rule: snapshot === undefined ? "quiescent" : "snapshot",
+      rule: finding.class === "torn-cut" ? "cut" : bad.rule,
       class: finding.class,
       summary:
         bad.alsoInSnapshot === undefined
@@ -71,8 +80,8 @@ export class Diagnosis {
       block: extent.firstBlock + block,
       blockCount: 1,
       ...(snapshot === undefined ? {} : { snapshot }),
-      ltsMax,
-      expected: this.describeState(expected),
+      ltsMax: ltsMaxOf(view),
+      expected: allowed.map((state) => this.describeState(state)).join(", or "),
       observed: finding.observed,
       operations,
       rereads: bad.rereads,
@@ -82,6 +91,7 @@ export class Diagnosis {
   /** A state of a block, for people. */
   describeState(state: number): string {
     if (state === 0) return "zeros: no operation ever touched the block";
+    if (state === someZeros) return "zeros, made by one of several operations";
     const { lts, operationId } = operationAt(state);
     const kind = this.#operation(state)?.kind ?? "operation";
     return state > 0
@@ -99,6 +109,42 @@ export class Diagnosis {
     };
   }
 
+  /** The bytes are an allowed version, which only what was seen elsewhere, or before, forbids. */
+  #seenOtherwise({ wrong: { shown, contradiction }, snapshot }: BadBlock): Finding | undefined {
+    if (shown === undefined) return undefined;
+    const observed = this.describeState(shown);
+    const position = shown === 0 || shown === someZeros ? {} : { position: shown };
+    if (contradiction === undefined)
+      return {
+        class: snapshot === undefined ? "went-back" : "torn-cut",
+        summary:
+          snapshot === undefined
+            ? "each of these versions could be there, but not after what reads of this block have shown before"
+            : "the snapshot shows a version that reads of the volume around its call rule out",
+        observed,
+        ...position,
+      };
+    const missing = contradiction.missing === 0 ? undefined : contradiction.missing;
+    const witness = contradiction.shown === 0 ? undefined : contradiction.shown;
+    return {
+      class: "torn-cut",
+      summary:
+        missing !== undefined && witness !== undefined
+          ? `the snapshot is no single instant: ${this.#name(witness)} is in it, and ${this.#name(missing)} is not, though that had completed before the first was submitted`
+          : missing !== undefined
+            ? `the snapshot lacks ${this.#name(missing)}, which had completed before the call`
+            : "the snapshot shows what no instant of its call had",
+      observed,
+      ...(witness === undefined ? position : { position: witness }),
+      ...(missing === undefined ? {} : { missing }),
+    };
+  }
+
+  #name(state: number): string {
+    const { lts, operationId } = operationAt(state);
+    return `operation ${operationId} of lts ${lts}`;
+  }
+
   #find(bad: BadBlock, versions: readonly number[]): Finding {
     const evidence = readEvidence(this.#workload.run.format, bad.bytes);
     if (evidence.every(({ kind }) => kind === "zeros")) return this.#zeros(bad, versions);
@@ -113,15 +159,15 @@ export class Diagnosis {
     const whole = wholeBlock(sources);
     const isExact = evidence.every((sector) => sector.kind === "ours" && sector.differingBits === 0);
     if (whole !== undefined && isExact) return this.#otherContent(bad, versions, whole);
-    return this.#damaged(bad, versions[0]!, evidence);
+    return this.#damaged(bad, bad.wrong.allowed[0]!, evidence);
   }
 
   /** The block reads as zeros, though it should not. */
   #zeros(bad: BadBlock, versions: readonly number[]): Finding {
-    const { extent, block, ltsMax, snapshot } = bad;
+    const { snapshot } = bad;
     const observed = "zeros";
     if (snapshot !== undefined) {
-      const later = this.#laterZeroing(extent, block, ltsMax);
+      const later = this.#laterZeroing(bad, versions);
       if (later !== undefined)
         return {
           class: "late-leak",
@@ -130,15 +176,15 @@ export class Diagnosis {
           position: later,
         };
     }
-    const before = versions.slice(1).findIndex((state) => state <= 0);
-    if (before === 0) return this.#olderVersion(bad, versions, 1, observed);
+    const floor = versions.indexOf(bad.wrong.allowed.at(-1)!);
+    if (versions[floor + 1]! <= 0) return this.#olderVersion(bad, 1, observed);
     return { class: "zeroed", summary: "data was replaced by zeros that no operation made", observed };
   }
 
   /** The block is whole and of this run, but not what it should hold. */
   #otherContent(bad: BadBlock, versions: readonly number[], source: Source): Finding {
-    const { extent, block, ltsMax, snapshot } = bad;
-    const here = extent.firstBlock + block;
+    const { extent, wrong, view, snapshot } = bad;
+    const here = extent.firstBlock + wrong.block;
     const { volume, block: from } = source.address;
     const position = this.#positionOf(source);
     if (volume !== extent.volume || from !== here) {
@@ -174,11 +220,23 @@ export class Diagnosis {
         observed,
         position,
       };
-    if (operationAt(position).lts > ltsMax) {
-      if (snapshot !== undefined && operationAt(position).lts <= this.#tracker.ltsStartedMax)
+    const age = versions.indexOf(position) - versions.indexOf(wrong.allowed.at(-1)!);
+    if (!versions.includes(position)) {
+      const { lts } = operationAt(position);
+      const isSubmitted =
+        lts <= this.#tracker.ltsCompleteMax || this.#tracker.timesOf(position) !== undefined;
+      const isUndone = view.segments.some(({ ltsMin }) => lts <= ltsMin);
+      if (snapshot !== undefined && isSubmitted)
         return {
           class: "late-leak",
           summary: "the snapshot shows an operation that was submitted after it was taken",
+          observed,
+          position,
+        };
+      if (isSubmitted && isUndone)
+        return {
+          class: "resurrected",
+          summary: "data is back that a rollback had undone",
           observed,
           position,
         };
@@ -189,17 +247,12 @@ export class Diagnosis {
         position,
       };
     }
-    return { ...this.#olderVersion(bad, versions, versions.indexOf(position), observed), position };
+    return { ...this.#olderVersion(bad, age, observed), position };
   }
 
-  /** The block holds version `age` of its versions, newest first; it should hold number 0. */
-  #olderVersion(
-    { snapshot, rereads }: BadBlock,
-    versions: readonly number[],
-    age: number,
-    observed: string,
-  ): Finding {
-    const expected = versions[0]!;
+  /** The block holds a version `age` writes older than the oldest that it may hold. */
+  #olderVersion({ snapshot, rereads, wrong }: BadBlock, age: number, observed: string): Finding {
+    const expected = wrong.allowed.at(-1)!;
     if (snapshot !== undefined)
       return {
         class: "early-miss",
@@ -224,8 +277,8 @@ export class Diagnosis {
   /** Sectors disagree, or differ from what their source wrote. */
   #damaged(bad: BadBlock, expected: number, evidence: readonly SectorEvidence[]): Finding {
     const { format } = this.#workload.run;
-    const { extent, block, bytes } = bad;
-    const here = extent.firstBlock + block;
+    const { extent, wrong, bytes } = bad;
+    const here = extent.firstBlock + wrong.block;
     for (const [sector, found] of evidence.entries()) {
       const strange = found.kind === "ours" ? found.strangeLines[0] : undefined;
       if (strange !== undefined)
@@ -330,14 +383,17 @@ export class Diagnosis {
       : undefined;
   }
 
-  #laterZeroing(extent: Extent, block: number, ltsMax: number): number | undefined {
+  /** A zeroing of the block that was submitted, and is not in the snapshot. */
+  #laterZeroing({ extent, wrong, view }: BadBlock, versions: readonly number[]): number | undefined {
     const { window } = this.#workload;
-    const last = window.lastLts(extent.pd, ltsMax);
+    const ltsMin = view.segments[0]!.record?.ltsBefore ?? ltsMaxOf(view);
+    const last = window.lastLts(extent.pd, ltsMin);
     let lts = last === undefined ? window.firstLts(extent.pd) : window.nextLts(last);
     for (; lts <= this.#tracker.ltsStartedMax; lts = window.nextLts(lts)) {
-      const operation = this.#workload.operationOn(lts, block);
-      if (operation !== undefined && effectOf(operation.kind) === "zeros")
-        return -positionOf(lts, operation.operationId);
+      const operation = this.#workload.operationOn(lts, wrong.block);
+      if (operation === undefined || effectOf(operation.kind) !== "zeros") continue;
+      const state = -positionOf(lts, operation.operationId);
+      if (!versions.includes(state)) return state;
     }
     return undefined;
   }

@@ -8,15 +8,20 @@
  *   page contract      ranges ascending, disjoint, aligned, inside the volume; every page ahead of the last
  *   determinism        the same question twice has the same answer
  *
- * Blocks that only an operation in doubt touched may be reported or not.
+ * An operation in flight at a snapshot may lie on either side of its cut, but all of them must lie as some one
+ * instant has them, and as the snapshot's content shows: an answer is right if some pair of instants explains it.
  *
  * @packageDocumentation
  */
-import { effectOf, positionOf } from "../selectors/operations.ts";
+import { effectOf } from "../selectors/operations.ts";
 import type { Workload } from "../selectors/workload.ts";
 import { type BlockRun, BlockSet } from "./block-set.ts";
-import { type Reconciler, sameContent } from "./reconciler.ts";
-import type { SnapshotRecord, Tracker } from "./tracker.ts";
+import { instantsAs } from "./cut.ts";
+import { someZeros, type WriteInterval } from "./linearization.ts";
+import { type Ambiguity, type Reconciler, sameContent } from "./reconciler.ts";
+import type { SnapshotRecord } from "./snapshot-record.ts";
+import type { Tracker } from "./tracker.ts";
+import { type Segment, snapshotView } from "./view.ts";
 import type { FaultClass, OperationReference, Violation } from "./violation.ts";
 
 /** One page of an answer: bit i of byte j of a range's bitmap stands for block `lbaStart + 8 j + i`. */
@@ -41,13 +46,15 @@ export interface DiffQuestion {
   readonly volume: number;
   readonly snapshot: SnapshotRecord;
   readonly base: SnapshotRecord | undefined;
+  /** Size of the snapshot. */
+  readonly blockCount: number;
   readonly promise: DiffPromise;
 }
 
 export interface DiffVerdict {
   readonly violations: readonly Violation[];
-  readonly reportedBlocks: number;
-  /** Blocks that had to be reported. */
+  readonly reported: BlockSet;
+  /** Blocks that had to be reported, whatever the cuts' instants. */
   readonly changedBlocks: number;
 }
 
@@ -55,6 +62,29 @@ export interface DiffVerdict {
 interface Expectation {
   readonly must: BlockSet;
   readonly may: BlockSet;
+  /** Blocks for which that depends on the instants of the two cuts. */
+  readonly open: readonly OpenBlock[];
+}
+
+/** A block that either cut, or both, may have on one or the other side of an operation. */
+interface OpenBlock {
+  readonly block: number;
+  readonly before: BlockAtCut;
+  readonly after: BlockAtCut;
+}
+
+/** What a block may show at a cut: those of its writes that the snapshot, as far as it was read, leaves. */
+interface BlockAtCut {
+  readonly writes: readonly WriteInterval[];
+  readonly possible: readonly WriteInterval[];
+  /** Which of them it is depends on this cut; not on that of a snapshot to which the volume was put back before. */
+  readonly isTimed: boolean;
+}
+
+/** How an answer differs from what it must and may report. */
+interface Difference {
+  readonly missing: readonly BlockRun[];
+  readonly invented: readonly BlockRun[];
 }
 
 const blocksNamedMax = 3;
@@ -92,13 +122,25 @@ export class DiffChecker {
           },
         ),
       );
-    const { must, may } = this.#expectation(question);
-    const missing = [...must.minus(reported)];
-    const invented = [
-      ...reported.minus(may.rounded(question.promise.granularityBlocks, this.#volumeBlocks(question))),
-    ];
+    const expectation = this.#expectation(question);
+    const { missing, invented } = this.#difference(question, expectation, reported);
     violations.push(...this.#content(question, missing, invented));
-    return { violations, reportedBlocks: reported.size, changedBlocks: must.size };
+    return { violations, reported, changedBlocks: expectation.must.size };
+  }
+
+  /**
+   * The verdict on an answer over a long span, against those over its parts: it can report nothing that no part does.
+   *
+   * @param parts - All that the answers over the parts reported.
+   */
+  algebra(question: DiffQuestion, reported: BlockSet, parts: BlockSet): Violation | undefined {
+    const strange = [...reported.minus(parts)];
+    if (strange.length === 0) return undefined;
+    return this.#violation(question, "algebra", strange[0]!, {
+      summary: `${total(strange)} blocks are reported over the whole span that no diff of its parts reports`,
+      expected: "only blocks that a diff between two snapshots in between reports as well",
+      observed: `reported: ${runsText(strange)}`,
+    });
   }
 
   /** The verdict on an answer to a question whose base was deleted: there must be none. */
@@ -119,53 +161,121 @@ export class DiffChecker {
   #expectation({ volume, snapshot, base, promise }: DiffQuestion): Expectation {
     const must = new BlockSet();
     const may = new BlockSet();
-    const ltsMin = (base?.ltsMax ?? -1) + 1;
-    for (const pd of this.#extentsTouched(volume, ltsMin, snapshot.ltsMax)) {
+    const open: OpenBlock[] = [];
+    const viewAfter = snapshotView(this.#tracker, snapshot);
+    const viewBefore = base === undefined ? undefined : snapshotView(this.#tracker, base);
+    for (const pd of this.#extentsTouched(volume, this.#spans(viewAfter.segments, base))) {
       const extent = this.#workload.geometry.extent(pd);
       const { firstBlock, blockCount } = extent;
-      const doubts = this.#reconciler.stateAt(extent, snapshot.ltsMax, this.#after);
-      const open = new Set(doubts.map(({ block }) => block));
-      if (base === undefined) this.#before.fill(0);
+      const undecided = { isUndecided: true };
+      const after = atCut(
+        this.#reconciler.stateOf(extent, viewAfter, this.#after, undecided),
+        this.#after,
+        { firstBlock, record: snapshot },
+      );
+      let before = new Map<number, BlockAtCut>();
+      if (viewBefore === undefined) this.#before.fill(0);
       else
-        for (const { block } of this.#reconciler.stateAt(extent, base.ltsMax, this.#before)) open.add(block);
-      const touched = this.#touched(pd, ltsMin, snapshot.ltsMax, may);
+        before = atCut(
+          this.#reconciler.stateOf(extent, viewBefore, this.#before, undecided),
+          this.#before,
+          { firstBlock, record: base! },
+        );
       for (let block = 0; block < blockCount; block++) {
-        if (open.has(block)) continue;
-        const differs = !sameContent(this.#before[block]!, this.#after[block]!);
-        if (differs || (promise.precision === "exact" && touched[block] === 1)) must.add(firstBlock + block);
+        const old = this.#before[block]!;
+        const now = this.#after[block]!;
+        if (before.has(block) || after.has(block)) {
+          open.push({
+            block: firstBlock + block,
+            before: before.get(block) ?? settled(old),
+            after: after.get(block) ?? settled(now),
+          });
+          continue;
+        }
+        // Zeros of unknown origin may have been made anew in between.
+        const isVague = old === someZeros || now === someZeros;
+        if (old === now && !isVague) continue;
+        may.add(firstBlock + block);
+        if ((promise.precision === "exact" && !isVague) || !sameContent(old, now)) must.add(firstBlock + block);
       }
     }
-    return { must, may };
+    return { must, may, open };
   }
 
-  /** Extents of a volume with a visit in a span of lts. */
-  #extentsTouched(volume: number, ltsMin: number, ltsMax: number): Iterable<number> {
+  /** Where an answer differs from what it must and may report, at the instants that suit it best. */
+  #difference(
+    { snapshot, base, promise, blockCount }: DiffQuestion,
+    { must, may, open }: Expectation,
+    reported: BlockSet,
+  ): Difference {
+    const unit = promise.granularityBlocks;
+    const mayInUnits = may.rounded(unit, blockCount);
+    if (open.length === 0)
+      return { missing: [...must.minus(reported)], invented: [...reported.minus(mayInUnits)] };
+    let best: Difference | undefined;
+    let bestCount = Number.POSITIVE_INFINITY;
+    const times = instantsWorthTrying(open, "before", base);
+    for (const then of times)
+      for (const now of instantsWorthTrying(open, "after", snapshot)) {
+        const isNeeded = new BlockSet();
+        const touchable = new BlockSet();
+        let isPossible = true;
+        for (const { block, before, after } of open) {
+          const changes = changesBetween(before, then, after, now);
+          if (changes.length === 0) {
+            // No write can be on top at these instants: they are not those of this pair of snapshots.
+            isPossible = false;
+            break;
+          }
+          const isReported = reported.has(block);
+          const canStayOut = changes.some((change) =>
+            promise.precision === "exact" ? change === "none" : change !== "differs",
+          );
+          if (!canStayOut) isNeeded.add(block);
+          if (changes.some((change) => change === "differs" || change === "rewritten"))
+            if (isReported || (promise.precision === "covering" && changes.includes("rewritten")))
+              touchable.add(block);
+        }
+        if (!isPossible) continue;
+        const allowed = touchable.size === 0 ? mayInUnits : union(mayInUnits, touchable.rounded(unit, blockCount));
+        const missing = [...union(must, isNeeded).minus(reported)];
+        const invented = [...reported.minus(allowed)];
+        const count = total(missing) + total(invented);
+        if (count < bestCount) {
+          bestCount = count;
+          best = { missing, invented };
+        }
+        if (count === 0) return best!;
+      }
+    // Without any instant that goes with what the snapshots show, the cut checker has the say.
+    return best ?? { missing: [...must.minus(reported)], invented: [] };
+  }
+
+  /** The parts of the history between base and snapshot, newest first: bounds as of a segment. */
+  #spans(segments: readonly Segment[], base: SnapshotRecord | undefined): { ltsMin: number; ltsMax: number }[] {
+    const spans: { ltsMin: number; ltsMax: number }[] = [];
+    for (const { record, ltsMin, ltsMax, branch } of segments) {
+      if (base !== undefined && record === base) break;
+      if (base !== undefined && branch === base.branch) {
+        spans.push({ ltsMin: base.ltsBefore, ltsMax });
+        break;
+      }
+      spans.push({ ltsMin, ltsMax });
+    }
+    return spans;
+  }
+
+  /** Extents of a volume with a visit in some spans of lts. */
+  #extentsTouched(volume: number, spans: readonly { ltsMin: number; ltsMax: number }[]): Iterable<number> {
     const { geometry, window } = this.#workload;
     const pds = new Set<number>();
-    if (ltsMin === 0) {
-      // The whole history: ask for the extents, not for the visits.
-      const count = window.reachedCount(ltsMax);
-      for (let index = 0; index < count; index++) pds.add(window.reachedPd(index));
-    } else for (let lts = ltsMin; lts <= ltsMax; lts++) pds.add(window.pd(lts));
+    for (const { ltsMin, ltsMax } of spans)
+      if (ltsMin < 0) {
+        // From the beginning: ask for the extents, not for the visits.
+        const count = window.reachedCount(ltsMax);
+        for (let index = 0; index < count; index++) pds.add(window.reachedPd(index));
+      } else for (let lts = ltsMin + 1; lts <= ltsMax; lts++) pds.add(window.pd(lts));
     return [...pds].filter((pd) => geometry.extent(pd).volume === volume);
-  }
-
-  /** Adds what the visits of an extent touched in a span to `may`; returns what certainly was, as flags. */
-  #touched(pd: number, ltsMin: number, ltsMax: number, may: BlockSet): Uint8Array {
-    const { window, geometry } = this.#workload;
-    const { firstBlock } = geometry.extent(pd);
-    const touched = new Uint8Array(geometry.extentBlocks);
-    for (let lts = window.lastLts(pd, ltsMax); lts !== undefined && lts >= ltsMin; lts = window.prevLts(lts))
-      for (const operation of this.#workload.visit(lts).operations) {
-        if (effectOf(operation.kind) === "none") continue;
-        const position = positionOf(lts, operation.operationId);
-        const outcome = this.#tracker.outcomeOf(position);
-        if (outcome === "failed") continue;
-        may.addRun({ block: firstBlock + operation.firstBlock, blockCount: operation.blockCount });
-        if (outcome === "ok")
-          touched.fill(1, operation.firstBlock, operation.firstBlock + operation.blockCount);
-      }
-    return touched;
   }
 
   #content(question: DiffQuestion, missing: readonly BlockRun[], invented: readonly BlockRun[]): Violation[] {
@@ -199,13 +309,9 @@ export class DiffChecker {
   }
 
   #contract(question: DiffQuestion, pages: readonly AnswerPage[]): Violation[] {
-    const broken = brokenContract(pages, this.#volumeBlocks(question), question.promise.chunkBlocks);
+    const broken = brokenContract(pages, question.blockCount, question.promise.chunkBlocks);
     if (broken === undefined) return [];
     return [this.#violation(question, "contract", { block: broken.block, blockCount: 1 }, broken)];
-  }
-
-  #volumeBlocks({ volume }: DiffQuestion): number {
-    return this.#workload.geometry.volumeBlocks[volume]!;
   }
 
   #violation(
@@ -226,7 +332,7 @@ export class DiffChecker {
       ltsMax: snapshot.ltsMax,
       expected: text.expected,
       observed: text.observed,
-      operations: this.#lastTouch(volume, block, (base?.ltsMax ?? -1) + 1, snapshot.ltsMax),
+      operations: this.#lastTouch(volume, block, (base?.ltsBefore ?? -1) + 1, snapshot.ltsMax),
     };
   }
 
@@ -241,12 +347,99 @@ export class DiffChecker {
       lts = window.prevLts(lts)
     ) {
       const operation = this.#workload.operationOn(lts, block - extent.firstBlock);
-      if (operation === undefined) continue;
+      if (operation === undefined || effectOf(operation.kind) === "none") continue;
       const { operationId, kind, firstBlock, blockCount } = operation;
       return [{ lts, operationId, kind, block: extent.firstBlock + firstBlock, blockCount, role: "touched" }];
     }
     return [];
   }
+}
+
+/** The ambiguous blocks of an extent that what was shown does not settle; the others' states are put right. */
+function atCut(
+  ambiguities: readonly Ambiguity[],
+  states: Float64Array,
+  { firstBlock, record }: { readonly firstBlock: number; readonly record: SnapshotRecord },
+): Map<number, BlockAtCut> {
+  const open = new Map<number, BlockAtCut>();
+  for (const { block, candidates } of ambiguities) {
+    // The newest snapshot with an open operation on the block has decided it, if it was read.
+    const owner = candidates[0]!.record;
+    const shown = owner?.shown.get(firstBlock + block);
+    const possible = candidates.filter(({ state }) => shown === undefined || sameContent(shown, state));
+    if (possible.length === 1) states[block] = possible[0]!.state;
+    else open.set(block, { writes: candidates, possible, isTimed: owner === record });
+  }
+  return open;
+}
+
+function settled(state: number): BlockAtCut {
+  const write: WriteInterval = {
+    state,
+    submitted: Number.NEGATIVE_INFINITY,
+    completed: Number.NEGATIVE_INFINITY,
+    isInDoubt: false,
+  };
+  return { writes: [write], possible: [write], isTimed: false };
+}
+
+/** One instant of each stretch of a cut in which nothing begins or ends on the blocks in question. */
+function instantsWorthTrying(
+  open: readonly OpenBlock[],
+  side: "before" | "after",
+  record: SnapshotRecord | undefined,
+): readonly number[] {
+  if (record === undefined) return [Number.NEGATIVE_INFINITY];
+  const ends = new Set<number>();
+  for (const block of open)
+    for (const { submitted, completed } of block[side].isTimed ? block[side].writes : []) ends.add(submitted).add(completed);
+  const found: number[] = [];
+  for (const { after, before } of record.cut.instants) {
+    const inside = [...ends].filter((end) => end > after && end < before).sort((a, b) => a - b);
+    // Events are whole numbers, so between two of them there is always an instant.
+    for (const start of [after, ...inside]) found.push(start + 0.25);
+  }
+  return found;
+}
+
+type Change = "none" | "rewritten" | "differs";
+
+/** What may have become of a block between two instants. */
+function changesBetween(before: BlockAtCut, then: number, after: BlockAtCut, now: number): readonly Change[] {
+  const old = onTop(before, then);
+  const found = new Set<Change>();
+  for (const last of onTop(after, now)) {
+    // What completed long before the later cut is newer than all that the earlier one saw, unless it saw that itself.
+    const seen = before.writes.find(({ state }) => state === last.state);
+    const completed = seen?.completed ?? Number.POSITIVE_INFINITY;
+    for (const first of old) {
+      const isVague = first.state === someZeros || last.state === someZeros;
+      if (isVague && sameContent(first.state, last.state)) found.add("none").add("rewritten");
+      else if (first.state === last.state) found.add("none");
+      else if (completed < first.submitted) continue;
+      else found.add(sameContent(first.state, last.state) ? "rewritten" : "differs");
+    }
+  }
+  return [...found];
+}
+
+function onTop({ writes, possible, isTimed }: BlockAtCut, instant: number): readonly WriteInterval[] {
+  if (!isTimed) return possible;
+  return possible.filter((write) => {
+    const instants = instantsAs(writes, write);
+    return (
+      instants !== undefined &&
+      (instants.after < instant || instants.after === Number.NEGATIVE_INFINITY) &&
+      instant < instants.before
+    );
+  });
+}
+
+function union(a: BlockSet, b: BlockSet): BlockSet {
+  if (b.size === 0) return a;
+  const all = new BlockSet();
+  for (const set of [a, b]) for (const block of set.blocks()) all.add(block);
+  return all;
 }
 
 function reportedBlocks(pages: readonly AnswerPage[]): BlockSet {

@@ -17,6 +17,55 @@ import {
 import type { Workload } from "../selectors/workload.ts";
 import type { Reconciler } from "./reconciler.ts";
 import type { OperationOutcome, Tracker } from "./tracker.ts";
+import { volumeView } from "./view.ts";
+
+/** What is simply counted. */
+const countNames = [
+  "ltsCount",
+  "operationsFailed",
+  "operationsInDoubt",
+  "comparesExpectedToFail",
+  "blocksWritten",
+  "blocksCompared",
+  "versionsMade",
+  "versionsProven",
+  "readsChecked",
+  "readsUnderLoad",
+  "readBlocksCompared",
+  "preReadBlocks",
+  "snapshotsTaken",
+  "snapshotsHot",
+  "snapshotsDeleted",
+  "snapshotsChecked",
+  "snapshotBlocksCompared",
+  "blocksSplitByCuts",
+  "diffsProven",
+  "diffsNested",
+  "diffPages",
+  "diffBlocksReported",
+  "diffBlocksChanged",
+  "deletedBaseRefused",
+  "clonesMade",
+  "clonesChecked",
+  "cloneBlocksCompared",
+  "rollbacks",
+  "resizes",
+  "syncs",
+  "syncBlocksCopied",
+  "syncBlocksCompared",
+  "crashes",
+  "crashesChecked",
+  "operationsNotDurable",
+  "connectionFaults",
+  "secondVolumeBlocksCompared",
+] as const;
+export type CountName = (typeof countNames)[number];
+
+/** All that a run that goes on needs of the ledger of the time before. */
+export interface LedgerState {
+  readonly counts: Readonly<Partial<Record<CountName, number>>>;
+  readonly operations: Readonly<Partial<Record<OperationKind, number>>>;
+}
 
 /** A snapshot of the ledger, as printed and as JSON. */
 export interface LedgerReport {
@@ -32,6 +81,14 @@ export interface LedgerReport {
     /** Overwritten before they were compared. */
     readonly neverSeen: number;
   };
+  /** Reads beside the writes; under load: with operations in flight that one of their blocks could show or not. */
+  readonly reads: {
+    readonly checked: number;
+    readonly underLoad: number;
+    readonly blocksCompared: number;
+    /** Blocks read and compared just before they were overwritten. */
+    readonly preReadBlocks: number;
+  };
   readonly lastVersions: {
     readonly blocks: number;
     readonly proven: number;
@@ -40,17 +97,36 @@ export interface LedgerReport {
   };
   readonly snapshots: {
     readonly taken: number;
+    /** Of these, under load. */
+    readonly hot: number;
     readonly deleted: number;
     readonly checked: number;
     readonly blocksCompared: number;
+    /** Blocks that the cut could have on either side of an operation, and that showed on which. */
+    readonly blocksSplit: number;
   };
   readonly diffs: {
     readonly proven: number;
+    /** Of these, held against the diffs of the parts of their span. */
+    readonly nested: number;
     readonly pages: number;
     readonly blocksReported: number;
     readonly blocksChanged: number;
     readonly deletedBaseRefused: number;
   };
+  readonly clones: { readonly made: number; readonly checked: number; readonly blocksCompared: number };
+  readonly rollbacks: number;
+  readonly resizes: number;
+  readonly syncs: { readonly done: number; readonly blocksCopied: number; readonly blocksCompared: number };
+  readonly faults: {
+    readonly crashes: number;
+    /** Crashes after which every extent with something at stake was read. */
+    readonly crashesChecked: number;
+    /** Operations that were not durable when the target crashed. */
+    readonly operationsNotDurable: number;
+    readonly connections: number;
+  };
+  readonly secondVolume: { readonly blocksCompared: number };
   /** What was not checked, and why. */
   readonly notChecked: readonly { readonly what: string; readonly why: string }[];
 }
@@ -59,87 +135,88 @@ export class Ledger {
   readonly #workload: Workload;
   readonly #reconciler: Reconciler;
   readonly #tracker: Tracker;
-  /** By pd: the lts as of which the extent was last compared, −1 if never. */
+  /** By pd: the lts as of which the extent was last compared, −1 if never in this process. */
   readonly #provenLts: Float64Array;
   /** By pd: the states that were wrong when they were last compared, by block. */
   readonly #wrong = new Map<number, ReadonlyMap<number, number>>();
   readonly #states: Float64Array;
   readonly #operations = new Map<OperationKind, number>(operationKinds.map((kind) => [kind, 0]));
+  readonly #counts: Record<CountName, number>;
   readonly #notChecked = new Map<string, string>();
-  #ltsCount = 0;
-  #failed = 0;
-  #inDoubt = 0;
-  #blocksWritten = 0;
-  #blocksCompared = 0;
-  #versionsMade = 0;
-  #versionsProven = 0;
-  #snapshotsTaken = 0;
-  #snapshotsDeleted = 0;
-  #snapshotsChecked = 0;
-  #snapshotBlocksCompared = 0;
-  #diffsProven = 0;
-  #diffPages = 0;
-  #diffBlocksReported = 0;
-  #diffBlocksChanged = 0;
-  #deletedBaseRefused = 0;
+  /** Versions up to this lts were counted by an earlier process: they are proven anew, but not counted again. */
+  readonly #ltsCounted: number;
 
-  constructor(workload: Workload, tracker: Tracker, reconciler: Reconciler) {
+  constructor(
+    workload: Workload,
+    tracker: Tracker,
+    reconciler: Reconciler,
+    resumed?: { readonly state: LedgerState; readonly ltsMax: number },
+  ) {
     this.#workload = workload;
     this.#tracker = tracker;
     this.#reconciler = reconciler;
     this.#provenLts = new Float64Array(workload.geometry.extentCount).fill(-1);
     this.#states = new Float64Array(workload.geometry.extentBlocks);
+    this.#counts = Object.fromEntries(
+      countNames.map((name) => [name, resumed?.state.counts[name] ?? 0]),
+    ) as Record<CountName, number>;
+    for (const [kind, count] of Object.entries(resumed?.state.operations ?? {}))
+      this.#operations.set(kind as OperationKind, count);
+    this.#ltsCounted = resumed?.ltsMax ?? -1;
   }
 
-  visited(): void {
-    this.#ltsCount++;
+  /** For a run that will go on from here. */
+  get state(): LedgerState {
+    return { counts: { ...this.#counts }, operations: Object.fromEntries(this.#operations) };
+  }
+
+  count(name: CountName, by = 1): void {
+    this.#counts[name] += by;
   }
 
   completed(kind: OperationKind, blockCount: number, outcome: OperationOutcome): void {
     this.#operations.set(kind, this.#operations.get(kind)! + 1);
     if (outcome === "failed") {
-      this.#failed++;
+      this.#counts.operationsFailed++;
       return;
     }
-    if (outcome === "unknown") this.#inDoubt++;
-    if (effectOf(kind) === "data") this.#blocksWritten += blockCount;
-    this.#versionsMade += blockCount;
+    if (outcome === "unknown") this.#counts.operationsInDoubt++;
+    const effect = effectOf(kind);
+    if (effect === "none") return;
+    if (effect === "data") this.#counts.blocksWritten += blockCount;
+    this.#counts.versionsMade += blockCount;
   }
 
   /** An extent was compared block by block as of an lts; `wrong` blocks do not count. */
   extentCompared(extent: Extent, ltsMax: number, states: Float64Array, wrong: readonly number[]): void {
-    this.#blocksCompared += extent.blockCount;
-    const oldest = positionOf(this.#provenLts[extent.pd]! + 1, 0);
+    this.#counts.blocksCompared += extent.blockCount;
+    const oldest = positionOf(Math.max(this.#provenLts[extent.pd]!, this.#ltsCounted) + 1, 0);
     const wrongBefore = this.#wrong.get(extent.pd);
     const wrongNow = new Map(wrong.map((block) => [block, states[block]!]));
+    let proven = 0;
     for (let block = 0; block < extent.blockCount; block++) {
       const state = states[block]!;
-      if (
-        Math.abs(state) >= oldest
-          ? !wrongNow.has(block)
-          : wrongBefore?.get(block) === state && !wrongNow.has(block)
-      )
-        this.#versionsProven++;
+      const isNew = state >= oldest || -state >= oldest;
+      if (isNew) {
+        if (wrongNow.size === 0 || !wrongNow.has(block)) proven++;
+      } else if (wrongBefore !== undefined && wrongBefore.get(block) === state && !wrongNow.has(block)) proven++;
     }
+    this.#counts.versionsProven += proven;
     this.#provenLts[extent.pd] = ltsMax;
     if (wrongNow.size > 0) this.#wrong.set(extent.pd, wrongNow);
     else this.#wrong.delete(extent.pd);
   }
 
-  snapshotTaken(): void {
-    this.#snapshotsTaken++;
+  /** Blocks were compared, and are overwritten now: nobody proves these versions after this. */
+  preRead(extent: Extent, states: Float64Array): void {
+    const oldest = positionOf(Math.max(this.#provenLts[extent.pd]!, this.#ltsCounted) + 1, 0);
+    for (const state of states) if (Math.abs(state) >= oldest) this.#counts.versionsProven++;
+    this.#counts.preReadBlocks += states.length;
   }
 
-  snapshotDeleted(): void {
-    this.#snapshotsDeleted++;
-  }
-
-  snapshotBlocksCompared(blockCount: number): void {
-    this.#snapshotBlocksCompared += blockCount;
-  }
-
-  snapshotChecked(): void {
-    this.#snapshotsChecked++;
+  /** Nothing of an extent counts as proven any more: it was rolled back, or a crash may have changed it. */
+  unproven(extent: Extent): void {
+    this.#provenLts[extent.pd] = Math.min(this.#provenLts[extent.pd]!, -1);
   }
 
   diffProven({
@@ -151,14 +228,10 @@ export class Ledger {
     reportedBlocks: number;
     changedBlocks: number;
   }): void {
-    this.#diffsProven++;
-    this.#diffPages += pages;
-    this.#diffBlocksReported += reportedBlocks;
-    this.#diffBlocksChanged += changedBlocks;
-  }
-
-  deletedBaseRefused(): void {
-    this.#deletedBaseRefused++;
+    this.count("diffsProven");
+    this.count("diffPages", pages);
+    this.count("diffBlocksReported", reportedBlocks);
+    this.count("diffBlocksChanged", changedBlocks);
   }
 
   /** Records, once, that something is not checked in this run. */
@@ -174,8 +247,8 @@ export class Ledger {
   } {
     let operationCount = 0;
     for (const count of this.#operations.values()) operationCount += count;
-    const bytesWritten = this.#blocksWritten * this.#workload.geometry.blockSizeBytes;
-    return { operationCount, bytesWritten, diffsProven: this.#diffsProven };
+    const bytesWritten = this.#counts.blocksWritten * this.#workload.geometry.blockSizeBytes;
+    return { operationCount, bytesWritten, diffsProven: this.#counts.diffsProven };
   }
 
   /** Share of the extents reached whose newest content is proven, 0 to 1: cheap, for progress lines. */
@@ -197,35 +270,72 @@ export class Ledger {
   report(): LedgerReport {
     const { blockSizeBytes } = this.#workload.geometry;
     const last = this.#lastVersions();
+    const counts = this.#counts;
+    const compared =
+      counts.blocksCompared +
+      counts.snapshotBlocksCompared +
+      counts.readBlocksCompared +
+      counts.preReadBlocks +
+      counts.cloneBlocksCompared +
+      counts.syncBlocksCompared +
+      counts.secondVolumeBlocksCompared;
     return {
-      ltsCount: this.#ltsCount,
+      ltsCount: counts.ltsCount,
       operations: Object.fromEntries(this.#operations) as Record<OperationKind, number>,
-      operationsFailed: this.#failed,
-      operationsInDoubt: this.#inDoubt,
-      bytesWritten: this.#blocksWritten * blockSizeBytes,
-      bytesCompared: (this.#blocksCompared + this.#snapshotBlocksCompared) * blockSizeBytes,
+      operationsFailed: counts.operationsFailed,
+      operationsInDoubt: counts.operationsInDoubt,
+      bytesWritten: counts.blocksWritten * blockSizeBytes,
+      bytesCompared: compared * blockSizeBytes,
       versions: {
-        made: this.#versionsMade,
-        proven: this.#versionsProven,
-        neverSeen: this.#versionsMade - this.#versionsProven - (last.blocks - last.proven),
+        made: counts.versionsMade,
+        proven: counts.versionsProven,
+        neverSeen: Math.max(0, counts.versionsMade - counts.versionsProven - (last.blocks - last.proven)),
+      },
+      reads: {
+        checked: counts.readsChecked,
+        underLoad: counts.readsUnderLoad,
+        blocksCompared: counts.readBlocksCompared,
+        preReadBlocks: counts.preReadBlocks,
       },
       lastVersions: {
         ...last,
         provenPercent: last.blocks === 0 ? 100 : Math.floor((last.proven / last.blocks) * 10_000) / 100,
       },
       snapshots: {
-        taken: this.#snapshotsTaken,
-        deleted: this.#snapshotsDeleted,
-        checked: this.#snapshotsChecked,
-        blocksCompared: this.#snapshotBlocksCompared,
+        taken: counts.snapshotsTaken,
+        hot: counts.snapshotsHot,
+        deleted: counts.snapshotsDeleted,
+        checked: counts.snapshotsChecked,
+        blocksCompared: counts.snapshotBlocksCompared,
+        blocksSplit: counts.blocksSplitByCuts,
       },
       diffs: {
-        proven: this.#diffsProven,
-        pages: this.#diffPages,
-        blocksReported: this.#diffBlocksReported,
-        blocksChanged: this.#diffBlocksChanged,
-        deletedBaseRefused: this.#deletedBaseRefused,
+        proven: counts.diffsProven,
+        nested: counts.diffsNested,
+        pages: counts.diffPages,
+        blocksReported: counts.diffBlocksReported,
+        blocksChanged: counts.diffBlocksChanged,
+        deletedBaseRefused: counts.deletedBaseRefused,
       },
+      clones: {
+        made: counts.clonesMade,
+        checked: counts.clonesChecked,
+        blocksCompared: counts.cloneBlocksCompared,
+      },
+      rollbacks: counts.rollbacks,
+      resizes: counts.resizes,
+      syncs: {
+        done: counts.syncs,
+        blocksCopied: counts.syncBlocksCopied,
+        blocksCompared: counts.syncBlocksCompared,
+      },
+      faults: {
+        crashes: counts.crashes,
+        crashesChecked: counts.crashesChecked,
+        operationsNotDurable: counts.operationsNotDurable,
+        connections: counts.connectionFaults,
+      },
+      secondVolume: { blocksCompared: counts.secondVolumeBlocksCompared },
       notChecked: [...this.#notChecked].map(([what, why]) => ({ what, why })),
     };
   }
@@ -238,7 +348,7 @@ export class Ledger {
     let proven = 0;
     for (let index = 0; index < window.reachedCount(ltsMax); index++) {
       const extent = geometry.extent(window.reachedPd(index));
-      this.#reconciler.stateAt(extent, ltsMax, this.#states);
+      this.#reconciler.stateOf(extent, volumeView(this.#tracker, extent.volume, ltsMax), this.#states);
       for (let block = 0; block < extent.blockCount; block++) {
         const state = this.#states[block]!;
         if (state === 0) continue;

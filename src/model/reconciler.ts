@@ -1,5 +1,5 @@
 /**
- * What an extent holds as of an lts, worked out from nothing.
+ * What an extent holds in a view, worked out from nothing.
  *
  * Walks the visits of the extent from the newest to the oldest and stops as soon as every block is explained: the
  * cost follows the visits to that extent, never the age of the run. A block's state is a position: p > 0 for data
@@ -8,16 +8,40 @@
  * @packageDocumentation
  */
 import type { Extent } from "../selectors/geometry.ts";
-import { effectOf, positionOf } from "../selectors/operations.ts";
+import { effectOf, type OperationKind, positionOf } from "../selectors/operations.ts";
 import type { Workload } from "../selectors/workload.ts";
-import type { Tracker } from "./tracker.ts";
+import type { WriteInterval } from "./linearization.ts";
+import type { SnapshotRecord } from "./snapshot-record.ts";
+import type { OperationTimes, ReadInterval, Tracker } from "./tracker.ts";
+import { type Segment, standingOf, type View } from "./view.ts";
 
-/** A block whose newest operation is in doubt and not yet decided. */
-export interface Doubt {
+/** One of the operations that a block may show. */
+export interface Candidate extends WriteInterval {
+  /** The snapshot in whose part of the history it lies; absent for the volume's own. */
+  readonly record: SnapshotRecord | undefined;
+  /** Absent for what completed long ago. */
+  readonly times: OperationTimes | undefined;
+  /** Deallocation that may leave the old data. */
+  readonly mayBeIgnored: boolean;
+}
+
+/** A block of which more than one state may show. */
+export interface Ambiguity {
   /** Counted from the start of the extent. */
   readonly block: number;
-  readonly position: number;
+  /** Newest lts first. */
+  readonly candidates: readonly Candidate[];
 }
+
+/** A block that is being explained. */
+interface Pending {
+  readonly candidates: Candidate[];
+  /** Submission of the latest candidate that took effect for certain: what completed before it can not show. */
+  closed: number;
+}
+
+/** What a block holds if nothing ever touched it. */
+const untouched = { completed: Number.NEGATIVE_INFINITY, submitted: Number.NEGATIVE_INFINITY } as const;
 
 export class Reconciler {
   readonly #workload: Workload;
@@ -31,76 +55,213 @@ export class Reconciler {
   }
 
   /**
-   * Fills `into` with the position of each block of the extent, after all operations up to `ltsMax`.
+   * Fills `into` with the state of each block of the extent.
    *
-   * An operation in doubt counts as having happened; the blocks for which that is open are returned.
+   * Blocks of which more than one state may show are returned; `into` has the newest of them.
+   *
+   * @param options.isUndecided - Tells what a snapshot could show by itself, before it was read; what was shown of
+   *   snapshots that its volume was put back to before counts all the same.
+   * @param options.firstBlock - With `blockCount`, the only blocks that are worked out; all others stay 0.
    */
-  stateAt(extent: Extent, ltsMax: number, into: Float64Array): readonly Doubt[] {
+  stateOf(
+    extent: Extent,
+    view: View,
+    into: Float64Array,
+    {
+      isUndecided = false,
+      firstBlock: first = 0,
+      blockCount: count = extent.blockCount,
+    }: { readonly isUndecided?: boolean; readonly firstBlock?: number; readonly blockCount?: number } = {},
+  ): readonly Ambiguity[] {
     const { window } = this.#workload;
-    const { blockCount } = extent;
-    const explained = this.#explained.fill(0, 0, blockCount);
+    const { blockCount, firstBlock: start } = extent;
+    const explained = this.#explained;
+    explained.fill(1, 0, blockCount);
+    explained.fill(0, first, first + count);
     into.fill(0, 0, blockCount);
-    const doubts: Doubt[] = [];
-    let left = blockCount;
-    for (
-      let lts = window.lastLts(extent.pd, ltsMax);
-      lts !== undefined && left > 0;
-      lts = window.prevLts(lts)
-    ) {
-      for (const { kind, operationId, firstBlock, blockCount: touched } of this.#workload.visit(lts)
-        .operations) {
-        const effect = effectOf(kind);
-        if (effect === "none") continue;
-        const position = positionOf(lts, operationId);
-        const outcome = this.#tracker.hasExceptions ? this.#tracker.outcomeOf(position) : "ok";
-        if (outcome === "failed") continue;
-        const state = effect === "data" ? position : -position;
-        for (let block = firstBlock; block < firstBlock + touched; block++) {
-          if (explained[block] === 1) continue;
-          if (outcome === "unknown") {
-            const decision = this.#tracker.decisionOn(position, extent.firstBlock + block);
-            if (decision === false) continue;
-            if (decision === undefined) doubts.push({ block, position });
+    let pending: Map<number, Pending> | undefined;
+    let left = count;
+    const settle = (block: number, state: number, found: Pick<Candidate, "record" | "times">): void => {
+      explained[block] = 1;
+      left--;
+      const open = pending?.get(block);
+      if (open === undefined) into[block] = state;
+      else close(open, state, found);
+    };
+    for (const segment of view.segments) {
+      const { record, ltsMin } = segment;
+      /** What completed before it has certainly taken effect by then. */
+      const begin = record?.submittedEvent ?? view.observation?.submitted ?? Number.POSITIVE_INFINITY;
+      const isIgnored = isUndecided && segment === view.segments[0];
+      if (record !== undefined && record.shown.size > 0 && !isIgnored)
+        for (const [onVolume, state] of record.shown) {
+          const block = onVolume - start;
+          if (block >= 0 && block < blockCount && explained[block] === 0)
+            settle(block, state, { record, times: undefined });
+        }
+      for (
+        let lts = window.lastLts(extent.pd, segment.ltsMax);
+        lts !== undefined && lts > ltsMin && left > 0;
+        lts = window.prevLts(lts)
+      ) {
+        for (const { kind, operationId, firstBlock, blockCount: touched } of this.#workload.visit(lts).operations) {
+          const effect = effectOf(kind);
+          if (effect === "none") continue;
+          const position = positionOf(lts, operationId);
+          const { standing, times } = standingOf(this.#tracker, view, segment, position, lts);
+          const mayBeIgnored = this.#isAdvice(kind);
+          if (standing === "out") continue;
+          const state = effect === "data" ? position : -position;
+          if (standing === "in" && !mayBeIgnored && pending === undefined) {
+            for (let block = firstBlock; block < firstBlock + touched; block++) {
+              if (explained[block] === 1) continue;
+              explained[block] = 1;
+              into[block] = state;
+              left--;
+            }
+            continue;
           }
-          explained[block] = 1;
-          into[block] = state;
-          left--;
+          for (let block = firstBlock; block < firstBlock + touched; block++) {
+            if (explained[block] === 1) continue;
+            const decision =
+              standing === "in" && !mayBeIgnored
+                ? true
+                : this.#decisionOn(view, segment, times, position, start + block);
+            if (decision === false) continue;
+            if (decision === true) {
+              settle(block, state, { record, times });
+              continue;
+            }
+            pending ??= new Map();
+            let open = pending.get(block);
+            if (open === undefined) {
+              pending.set(block, (open = { candidates: [], closed: Number.NEGATIVE_INFINITY }));
+              into[block] = state;
+            }
+            const candidate = candidateOf(state, record, times, mayBeIgnored);
+            if (candidate.completed < open.closed) continue;
+            open.candidates.push(candidate);
+            if (!candidate.isInDoubt && candidate.completed < begin)
+              open.closed = Math.max(open.closed, candidate.submitted);
+          }
         }
       }
+      if (left === 0) break;
     }
-    return doubts;
-  }
-
-  /**
-   * The states that one block may be in, newest first: each operation in doubt, down to the first that is not.
-   *
-   * @param block - Counted from the start of the extent.
-   */
-  *candidates(extent: Extent, block: number, ltsMax: number): Generator<number> {
-    for (const state of this.versions(extent, block, ltsMax)) {
-      yield state;
-      const position = Math.abs(state);
-      if (this.#tracker.outcomeOf(position) !== "unknown") return;
-      if (this.#tracker.decisionOn(position, extent.firstBlock + block) === true) return;
+    if (pending === undefined) return [];
+    const ambiguities: Ambiguity[] = [];
+    for (const [block, open] of pending) {
+      if (explained[block] === 0) close(open, 0, { record: view.segments.at(-1)!.record, times: undefined });
+      if (open.candidates.length === 1) into[block] = open.candidates[0]!.state;
+      else ambiguities.push({ block, candidates: open.candidates });
     }
+    return ambiguities;
   }
 
   /** All states that one block has been in, newest first, ending with 0: never touched. */
-  *versions(extent: Extent, block: number, ltsMax: number): Generator<number> {
+  *versions(extent: Extent, block: number, view: View): Generator<number> {
     const { window } = this.#workload;
-    for (let lts = window.lastLts(extent.pd, ltsMax); lts !== undefined; lts = window.prevLts(lts)) {
-      const operation = this.#workload.operationOn(lts, block);
-      if (operation === undefined) continue;
-      const position = positionOf(lts, operation.operationId);
-      if (this.#tracker.outcomeOf(position) === "failed") continue;
-      if (this.#tracker.decisionOn(position, extent.firstBlock + block) === false) continue;
-      yield effectOf(operation.kind) === "data" ? position : -position;
-    }
+    for (const segment of view.segments)
+      for (
+        let lts = window.lastLts(extent.pd, segment.ltsMax);
+        lts !== undefined && lts > segment.ltsMin;
+        lts = window.prevLts(lts)
+      ) {
+        const operation = this.#workload.operationOn(lts, block);
+        if (operation === undefined || effectOf(operation.kind) === "none") continue;
+        const position = positionOf(lts, operation.operationId);
+        const { standing, times } = standingOf(this.#tracker, view, segment, position, lts);
+        if (standing === "out") continue;
+        const onVolume = extent.firstBlock + block;
+        if (
+          standing === "open" &&
+          this.#decisionOn(view, segment, times, position, onVolume) === false
+        )
+          continue;
+        yield effectOf(operation.kind) === "data" ? position : -position;
+      }
     yield 0;
   }
+
+  /** What is known for good of an operation on a block; only what a view can rely on counts. */
+  #decisionOn(
+    { observation }: View,
+    { record }: Segment,
+    times: OperationTimes | undefined,
+    position: number,
+    block: number,
+  ): boolean | undefined {
+    if (record !== undefined && times !== undefined) {
+      const isLost = times.lostAt < Number.POSITIVE_INFINITY;
+      if (isLost && times.lostAt >= record.submittedEvent) return undefined;
+      // Of what was under way around a snapshot call, the volume says only that it never happened at all.
+      if (record.open.has(position)) {
+        const isWhole = times.outcome === "unknown" && !times.hasOverlap && !isLost;
+        return isWhole && this.#tracker.decisionOn(position, block) === false ? false : undefined;
+      }
+      // One that another replaced while both were under way may have been on top at the cut, and not at rest.
+      const decision = this.#tracker.decisionOn(position, block);
+      return decision === false && times.hasOverlap ? undefined : decision;
+    }
+    if (observation !== undefined && times !== undefined && times.completed >= observation.submitted) return undefined;
+    return this.#tracker.decisionOn(position, block);
+  }
+
+  /** Deallocation is advice where the namespace does not promise zeros: old data may stay, for good. */
+  #isAdvice(kind: OperationKind): boolean {
+    return this.#tracker.deallocateIsAdvice && kind.startsWith("deallocate");
+  }
+}
+
+/** Reads of a block that its candidates remember. */
+export function readsOf(candidates: readonly Candidate[], block: number): readonly ReadInterval[] {
+  const found = new Set<ReadInterval>();
+  for (const { times } of candidates) for (const read of times?.reads?.get(block) ?? []) found.add(read);
+  return [...found];
+}
+
+/** The candidates, with their times where a read knows them, and what else some reads could show at their time. */
+export function amongWhich(candidates: readonly Candidate[], reads: readonly ReadInterval[]): readonly Candidate[] {
+  const { record } = candidates[0]!;
+  const all = new Map(candidates.map((candidate) => [candidate.state, candidate]));
+  for (const { among } of reads)
+    for (const { state, times, mayBeIgnored } of among) {
+      if (all.get(state)?.times !== undefined || times.outcome === "failed") continue;
+      all.set(state, candidateOf(state, record, times, mayBeIgnored));
+    }
+  return [...all.values()];
 }
 
 /** Whether two states of a block have the same bytes: data differs by its position, zeros are zeros. */
 export function sameContent(a: number, b: number): boolean {
   return a === b || (a <= 0 && b <= 0);
+}
+
+/** The last candidate of a block: it took effect for certain, and nothing older can show. */
+function close(open: Pending, state: number, found: Pick<Candidate, "record" | "times">): void {
+  const { times } = found;
+  const { submitted, completed } = times ?? untouched;
+  const candidate: Candidate = { state, submitted, completed, isInDoubt: false, mayBeIgnored: false, ...found };
+  if (candidate.completed >= open.closed) open.candidates.push(candidate);
+}
+
+function candidateOf(
+  state: number,
+  record: SnapshotRecord | undefined,
+  times: OperationTimes | undefined,
+  mayBeIgnored: boolean,
+): Candidate {
+  if (times === undefined) return { state, ...untouched, isInDoubt: mayBeIgnored, record, times, mayBeIgnored };
+  const { submitted, completed, outcome, lostAt } = times;
+  // What a crash may have dropped is there after it, or is not: as if it were decided at that instant.
+  const isLost = lostAt < Number.POSITIVE_INFINITY && (record === undefined || lostAt < record.submittedEvent);
+  return {
+    state,
+    submitted: isLost ? Math.max(submitted, lostAt - 0.5) : submitted,
+    completed: isLost ? Math.max(completed, lostAt) : completed,
+    isInDoubt: isLost || mayBeIgnored || outcome === "unknown",
+    record,
+    times,
+    mayBeIgnored,
+  };
 }

@@ -2,148 +2,426 @@
  * What the runner tells the model about time and outcomes.
  *
  * Every submission and completion gets a number from one counter, so that numbers order events as they happened.
- * Outcomes are kept only where they are not `ok`: everything else follows from the lts.
+ * The times of an operation are kept while anyone may still have to ask for them: while its lts, or an observation
+ * that it overlaps, is not complete. Afterwards everything follows from the lts, and only exceptions stay: what
+ * failed, what is in doubt, what a crash may have lost, what overlapped another operation on its blocks.
  *
  * @packageDocumentation
  */
 import { operationAt } from "../selectors/operations.ts";
+import type { SnapshotRecord } from "./snapshot-record.ts";
 
 export type OperationOutcome = "ok" | "failed" | "unknown";
 
-/** A snapshot, as the model must know it. */
-export interface SnapshotRecord {
-  /** Number of the snapshot, from 0. */
-  readonly snapshot: number;
+/** When an operation was under way, and what came of it; updated in place as it goes on. */
+export interface OperationTimes {
+  readonly position: number;
+  /** Event of its submission. */
+  readonly submitted: number;
+  /** Event of its completion, of one in doubt of its fence; infinite before. */
+  completed: number;
+  outcome: OperationOutcome | "inFlight";
+  /** Event of the crash that may have dropped it after it had completed; infinite if none has. */
+  lostAt: number;
+  /** Another operation on some of its blocks was under way at the same time. */
+  hasOverlap: boolean;
+  /** What reads showed of its blocks while it was under way or in doubt, by block of the volume. */
+  reads: Map<number, ReadInterval[]> | undefined;
+}
+
+/** A read of one block. */
+export interface ReadInterval {
+  /** p for data written at p, 0 for zeros of whatever origin. */
+  readonly content: number;
+  /** States that it could be, when it was read; absent if it must be one of those that are asked about. */
+  readonly writers?: readonly number[];
+  readonly submitted: number;
+  readonly completed: number;
+  /** The operations of known times that it could have shown. */
+  readonly among: readonly ReadableWrite[];
+}
+
+/** An operation that a read of one block could show. */
+export interface ReadableWrite {
+  readonly state: number;
+  readonly times: OperationTimes;
+  /** Deallocation that may leave the old data. */
+  readonly mayBeIgnored: boolean;
+}
+
+/** Something that looks at volumes while operations go on: a read, a snapshot call. */
+export interface Observation {
+  readonly submitted: number;
+  /** Infinite until it is over. */
+  completed: number;
+}
+
+/** A volume was put back to one of its snapshots, at rest. */
+export interface RollbackRecord {
   readonly volume: number;
-  readonly name: string;
-  /** Highest lts that is wholly before the cut. */
-  readonly ltsMax: number;
-  /** Events between which the cut lies. */
-  readonly submittedEvent: number;
-  readonly completedEvent: number;
+  /** Highest lts that was undone, or done before the snapshot. */
+  readonly afterLts: number;
+  readonly record: SnapshotRecord;
 }
 
-export interface Tracker {
-  /** Highest lts started; −1 before the first. */
-  readonly ltsStartedMax: number;
-  /** Highest lts at and below which everything is complete; −1 before. */
-  readonly ltsCompleteMax: number;
-  /** Operations submitted and not yet completed. */
-  readonly inFlightCount: number;
-  /** Positions of the operations whose outcome is unknown, ascending. */
-  readonly inDoubt: readonly number[];
+/** What is told of each change, so that it can be kept elsewhere; each call is cheap and does no I/O. */
+export interface TrackerListener {
+  ltsComplete(lts: number): void;
+  exception(times: OperationTimes): void;
+  decision(position: number, block: number, happened: boolean | undefined): void;
+  snapshot(record: SnapshotRecord): void;
+  snapshotForgotten(record: SnapshotRecord): void;
+  rollback(rollback: RollbackRecord): void;
+}
+
+/** What a run that goes on knows of the time before. */
+export interface TrackerState {
+  readonly event: number;
+  /** Highest lts that may have been begun. */
+  readonly ltsReserved: number;
+  /** Highest lts at and below which everything is complete, but for the exceptions. */
+  readonly ltsComplete: number;
+  readonly exceptions: readonly OperationTimes[];
+  readonly decisions: readonly { position: number; block: number; happened: boolean }[];
   readonly snapshots: readonly SnapshotRecord[];
-
-  beginLts(lts: number): void;
-  endLts(lts: number): void;
-  /** @returns The event's number. */
-  submit(position: number): number;
-  complete(position: number, outcome: OperationOutcome): number;
-  /** An event that is no operation's: the ends of a snapshot call. */
-  event(): number;
-  outcomeOf(position: number): OperationOutcome;
-  /** Whether some operation is not `ok`: spares the reconciler the question. */
-  readonly hasExceptions: boolean;
-
-  /** What the first read showed of an operation in doubt, for good: on this block it happened, or never did. */
-  decide(position: number, block: number, happened: boolean): void;
-  decisionOn(position: number, block: number): boolean | undefined;
-
-  addSnapshot(record: SnapshotRecord): void;
-  snapshot(volume: number, snapshot: number): SnapshotRecord | undefined;
+  readonly rollbacks: readonly RollbackRecord[];
 }
 
-/** A tracker that lives as long as the process. */
-export class MemoryTracker implements Tracker {
+export class Tracker {
+  /** The target may leave old data in deallocated blocks (DLFEAT says nothing of zeros): old or zeros, for good. */
+  deallocateIsAdvice = false;
   #event = 0;
   #started = -1;
   #complete = -1;
+  #listener: TrackerListener | undefined;
   readonly #open = new Set<number>();
   readonly #finished = new Set<number>();
-  readonly #inFlight = new Set<number>();
-  readonly #exceptions = new Map<number, OperationOutcome>();
+  /** Of operations under way, of an lts that is not complete, or overlapping an observation. */
+  readonly #times = new Map<number, OperationTimes>();
+  /** Of the above, those that only an observation keeps, by completion. */
+  #retiring: OperationTimes[] = [];
+  #retiringFirst = 0;
+  /** Positions by lts that is not complete. */
+  readonly #byLts = new Map<number, OperationTimes[]>();
+  readonly #exceptions = new Map<number, OperationTimes>();
   readonly #decisions = new Map<string, boolean>();
   readonly #snapshots = new Map<string, SnapshotRecord>();
+  readonly #rollbacks = new Map<number, RollbackRecord[]>();
+  /** Observations under way, oldest first; those that are over leave when they come first. */
+  #observations: Observation[] = [];
+  #inFlightCount = 0;
 
+  /** Told of every change from now on. */
+  listen(listener: TrackerListener): void {
+    this.#listener = listener;
+  }
+
+  /** Takes up where a run left off: nothing of what it may have begun is under way any more. */
+  static resumed(state: TrackerState): Tracker {
+    const tracker = new Tracker();
+    tracker.#event = state.event;
+    tracker.#started = state.ltsReserved;
+    tracker.#complete = state.ltsReserved;
+    for (const times of state.exceptions) tracker.#exceptions.set(times.position, times);
+    for (const { position, block, happened } of state.decisions)
+      tracker.#decisions.set(key(position, block), happened);
+    for (const record of state.snapshots) tracker.#snapshots.set(key(record.volume, record.snapshot), record);
+    for (const rollback of state.rollbacks) tracker.#rollbacksOf(rollback.volume).push(rollback);
+    return tracker;
+  }
+
+  /** Highest lts started; −1 before the first. */
   get ltsStartedMax(): number {
     return this.#started;
   }
 
+  /** Highest lts at and below which everything is complete, or in doubt and fenced; −1 before. */
   get ltsCompleteMax(): number {
     return this.#complete;
   }
 
-  get inFlightCount(): number {
-    return this.#inFlight.size;
+  /** The latest event's number. */
+  get lastEvent(): number {
+    return this.#event;
   }
 
+  /** Operations submitted and not yet completed. */
+  get inFlightCount(): number {
+    return this.#inFlightCount;
+  }
+
+  /** Positions of the operations whose outcome is unknown, ascending. */
   get inDoubt(): readonly number[] {
-    return [...this.#exceptions]
-      .flatMap(([position, outcome]) => (outcome === "unknown" ? [position] : []))
-      .sort((a, b) => a - b);
+    const found: number[] = [];
+    for (const { position, outcome } of this.#exceptions.values())
+      if (outcome === "unknown") found.push(position);
+    return found.sort((a, b) => a - b);
   }
 
   get snapshots(): readonly SnapshotRecord[] {
     return [...this.#snapshots.values()];
   }
 
-  get hasExceptions(): boolean {
-    return this.#exceptions.size > 0;
+  /** How many operations' times are held, for the bound on memory. */
+  get timesHeld(): number {
+    return this.#times.size + this.#exceptions.size;
   }
 
   beginLts(lts: number): void {
     if (lts <= this.#complete || this.#open.has(lts)) throw new Error(`lts ${lts} was begun before`);
     this.#open.add(lts);
+    this.#byLts.set(lts, []);
     this.#started = Math.max(this.#started, lts);
   }
 
+  /** Every operation of the lts has completed, or is fenced. */
   endLts(lts: number): void {
     if (!this.#open.delete(lts)) throw new Error(`lts ${lts} ends without having begun`);
     this.#finished.add(lts);
-    while (this.#finished.delete(this.#complete + 1)) this.#complete++;
+    const before = this.#complete;
+    while (this.#finished.delete(this.#complete + 1)) {
+      this.#complete++;
+      for (const times of this.#byLts.get(this.#complete)!) this.#retiring.push(times);
+      this.#byLts.delete(this.#complete);
+    }
+    if (this.#complete === before) return;
+    this.#retire();
+    this.#listener?.ltsComplete(this.#complete);
   }
 
-  submit(position: number): number {
-    if (this.#inFlight.has(position)) throw new Error(`${named(position)} was submitted before`);
-    this.#inFlight.add(position);
-    return this.event();
+  /** @returns The event's number. */
+  submit(position: number, { hasOverlap = false }: { readonly hasOverlap?: boolean } = {}): number {
+    if (this.#times.has(position)) throw new Error(`${named(position)} was submitted before`);
+    const submitted = ++this.#event;
+    const times: OperationTimes = {
+      position,
+      submitted,
+      completed: Number.POSITIVE_INFINITY,
+      outcome: "inFlight",
+      lostAt: Number.POSITIVE_INFINITY,
+      hasOverlap,
+      reads: undefined,
+    };
+    this.#times.set(position, times);
+    const ofLts = this.#byLts.get(operationAt(position).lts);
+    if (ofLts === undefined) throw new Error(`${named(position)} was submitted outside its lts`);
+    ofLts.push(times);
+    this.#inFlightCount++;
+    return submitted;
   }
 
+  /** An operation that was under way now shares blocks with another. */
+  overlapped(position: number): void {
+    const times = this.#times.get(position);
+    if (times !== undefined) times.hasOverlap = true;
+  }
+
+  /** The outcome is known, or known to be unknown: then the operation may still be applied, until {@link fence}. */
   complete(position: number, outcome: OperationOutcome): number {
-    if (!this.#inFlight.delete(position))
+    const times = this.#times.get(position);
+    if (times?.outcome !== "inFlight")
       throw new Error(`${named(position)} completes without having been submitted`);
-    if (outcome !== "ok") this.#exceptions.set(position, outcome);
-    return this.event();
+    this.#inFlightCount--;
+    times.outcome = outcome;
+    const event = ++this.#event;
+    if (outcome !== "unknown") times.completed = event;
+    if (outcome !== "ok" || times.hasOverlap) this.#except(times);
+    return event;
   }
 
+  /** From now on an operation in doubt can not be applied any more: it has happened, or never will. */
+  fence(position: number): number {
+    const times = this.#exceptions.get(position);
+    if (times === undefined || times.outcome !== "unknown")
+      throw new Error(`${named(position)} is fenced without being in doubt`);
+    const event = ++this.#event;
+    if (times.completed === Number.POSITIVE_INFINITY) times.completed = event;
+    this.#listener?.exception(times);
+    return event;
+  }
+
+  /** An operation that had completed may have been dropped by a crash, as it was not durable. */
+  lose(position: number, crashEvent: number, times: { submitted: number; completed: number }): void {
+    const known = this.#exceptions.get(position) ?? this.#times.get(position);
+    if (known !== undefined && known.outcome === "failed") return;
+    const lost: OperationTimes = known ?? {
+      position,
+      ...times,
+      outcome: "ok",
+      lostAt: Number.POSITIVE_INFINITY,
+      hasOverlap: false,
+      reads: undefined,
+    };
+    // The first loss counts: what was still there after it has come from stable media.
+    if (lost.lostAt === Number.POSITIVE_INFINITY) lost.lostAt = crashEvent;
+    lost.reads = undefined;
+    for (const [name, happened] of this.#decisions) {
+      if (happened && name.startsWith(`${position}:`)) this.#withdraw(position, Number(name.split(":")[1]));
+    }
+    this.#except(lost);
+  }
+
+  /** The target crashed: what reads saw of operations under way need not be there any more. */
+  crashed(): number {
+    const event = ++this.#event;
+    for (const times of this.#exceptions.values()) times.reads = undefined;
+    for (const times of this.#times.values()) {
+      times.reads = undefined;
+      if (times.completed < Number.POSITIVE_INFINITY || times.outcome === "failed") continue;
+      times.lostAt = Math.min(times.lostAt, event);
+    }
+    // What another replaced while both were under way may be back, if that one was dropped.
+    for (const [name, happened] of this.#decisions) {
+      const [position, block] = name.split(":").map(Number) as [number, number];
+      if (!happened && this.#exceptions.get(position)?.hasOverlap === true) this.#withdraw(position, block);
+    }
+    return event;
+  }
+
+  /** An event that is no operation's. */
   event(): number {
     return ++this.#event;
   }
 
-  outcomeOf(position: number): OperationOutcome {
-    return this.#exceptions.get(position) ?? "ok";
+  /** Begins to look at volumes: operations that are under way from now on keep their times until it is over. */
+  observe(): Observation {
+    const observation = { submitted: ++this.#event, completed: Number.POSITIVE_INFINITY };
+    this.#observations.push(observation);
+    return observation;
   }
 
+  /** What was looked at has been read; its verdict may still be worked out, up to {@link release}. */
+  observed(observation: Observation): void {
+    observation.completed = ++this.#event;
+  }
+
+  /** The verdict is known: nobody asks any more for times as of this observation. */
+  release(observation: Observation): void {
+    const index = this.#observations.indexOf(observation);
+    if (index < 0) throw new Error("an observation is over twice");
+    this.#observations.splice(index, 1);
+    if (index === 0) this.#retire();
+  }
+
+  /**
+   * The times of an operation, while they are kept.
+   *
+   * Absent for one that was never submitted, if its lts is above {@link ltsCompleteMax}, and for one that completed
+   * long ago without exception otherwise.
+   */
+  timesOf(position: number): OperationTimes | undefined {
+    return this.#times.get(position) ?? this.#exceptions.get(position);
+  }
+
+  /** What is out of the ordinary with an operation; absent for most. */
+  exceptionOf(position: number): OperationTimes | undefined {
+    return this.#exceptions.size === 0 ? undefined : this.#exceptions.get(position);
+  }
+
+  /** The times kept of operations of lts above {@link ltsCompleteMax}. */
+  *recentTimes(): Generator<OperationTimes> {
+    for (const ofLts of this.#byLts.values()) yield* ofLts;
+  }
+
+  /** Of operations of complete lts, the times kept of those submitted after an event that an observation holds. */
+  *timesSince(event: number): Generator<OperationTimes> {
+    for (let index = this.#retiringFirst; index < this.#retiring.length; index++) {
+      const times = this.#retiring[index]!;
+      if (times.submitted > event) yield times;
+    }
+  }
+
+  outcomeOf(position: number): OperationOutcome {
+    const outcome = this.timesOf(position)?.outcome ?? "ok";
+    return outcome === "inFlight" ? "ok" : outcome;
+  }
+
+  /** What a read at rest showed, for good: on this block the operation happened and stands, or does not. */
   decide(position: number, block: number, happened: boolean): void {
     const known = this.decisionOn(position, block);
-    if (known !== undefined && known !== happened)
+    if (known === happened) return;
+    if (known !== undefined)
       throw new Error(
         `${named(position)} is already decided on block ${block}: ${known ? "it happened" : "it never happened"}`,
       );
-    this.#decisions.set(`${position}:${block}`, happened);
+    this.#decisions.set(key(position, block), happened);
+    this.#listener?.decision(position, block, happened);
   }
 
   decisionOn(position: number, block: number): boolean | undefined {
-    return this.#decisions.get(`${position}:${block}`);
+    return this.#decisions.size === 0 ? undefined : this.#decisions.get(key(position, block));
   }
 
   addSnapshot(record: SnapshotRecord): void {
-    this.#snapshots.set(`${record.volume}:${record.snapshot}`, record);
+    this.#snapshots.set(key(record.volume, record.snapshot), record);
+    this.#listener?.snapshot(record);
+  }
+
+  /** Something of a snapshot's record was decided. */
+  snapshotChanged(record: SnapshotRecord): void {
+    this.#listener?.snapshot(record);
   }
 
   snapshot(volume: number, snapshot: number): SnapshotRecord | undefined {
-    return this.#snapshots.get(`${volume}:${snapshot}`);
+    return this.#snapshots.get(key(volume, snapshot));
   }
+
+  /** A snapshot was deleted, and nobody asks for it any more; a rollback to it keeps what it needs. */
+  forgetSnapshot(record: SnapshotRecord): void {
+    this.#snapshots.delete(key(record.volume, record.snapshot));
+    this.#listener?.snapshotForgotten(record);
+  }
+
+  rolledBack(rollback: RollbackRecord): void {
+    this.#rollbacksOf(rollback.volume).push(rollback);
+    this.#listener?.rollback(rollback);
+  }
+
+  /** Oldest first. */
+  rollbacksOf(volume: number): readonly RollbackRecord[] {
+    return this.#rollbacks.get(volume) ?? [];
+  }
+
+  #withdraw(position: number, block: number): void {
+    this.#decisions.delete(key(position, block));
+    this.#listener?.decision(position, block, undefined);
+  }
+
+  #rollbacksOf(volume: number): RollbackRecord[] {
+    let all = this.#rollbacks.get(volume);
+    if (all === undefined) this.#rollbacks.set(volume, (all = []));
+    return all;
+  }
+
+  #except(times: OperationTimes): void {
+    this.#exceptions.set(times.position, times);
+    this.#listener?.exception(times);
+  }
+
+  /** Forgets the times that no observation under way can ask for. */
+  #retire(): void {
+    const horizon = this.#observations[0]?.submitted ?? Number.POSITIVE_INFINITY;
+    const retiring = this.#retiring;
+    let first = this.#retiringFirst;
+    for (; first < retiring.length; first++) {
+      const times = retiring[first]!;
+      // In the order of lts, not of completion: one that stays holds up those behind it, for a while.
+      if (times.completed >= horizon) break;
+      this.#times.delete(times.position);
+    }
+    this.#retiringFirst = first;
+    if (first > 1024 && first * 2 > retiring.length) {
+      this.#retiring = retiring.slice(first);
+      this.#retiringFirst = 0;
+    } else if (first === retiring.length) {
+      retiring.length = 0;
+      this.#retiringFirst = 0;
+    }
+  }
+}
+
+function key(a: number, b: number): string {
+  return `${a}:${b}`;
 }
 
 function named(position: number): string {

@@ -6,7 +6,19 @@
 import type { Operation } from "../selectors/operations.ts";
 
 /** The rule that broke. */
-export type Rule = "quiescent" | "snapshot" | "diff";
+export type Rule =
+  | "visible"
+  | "quiescent"
+  | "exhaustive"
+  | "snapshot"
+  | "cut"
+  | "diff"
+  | "sync"
+  | "clone"
+  | "durability"
+  | "compare"
+  | "size"
+  | "second-volume";
 
 /**
  * Classes of fault, named from the evidence itself.
@@ -17,10 +29,17 @@ export type Rule = "quiescent" | "snapshot" | "diff";
  * the target had refused; `misdirected` another block's content; `torn` sectors of different versions;
  * `mixed` pieces of another block inside; `bit-flip`; `foreign` another run's; `garbage`.
  *
- * Of a snapshot, beside these: `late-leak` an operation submitted after the snapshot; `early-miss` one completed
- * before it is missing; `mutated` a block that was right when it was read before.
+ * Of blocks read under load: `went-back` an allowed version, but a read before had shown what came after it.
  *
- * Of a diff: `omission`, `over-report`, `wrong-offset`, `contract`, `nondeterministic`, `deleted-base-answered`.
+ * Of a snapshot, beside these: `torn-cut` two operations that no one instant can have on different sides; `late-leak` an
+ * operation submitted after the snapshot; `early-miss` one completed before it is missing; `mutated` a block that was right when it was read before.
+ *
+ * Of a diff: `omission`, `over-report`, `wrong-offset`, `contract`, `nondeterministic`, `deleted-base-answered`,
+ * `algebra` a diff over a long span reports what the diffs of its parts do not.
+ *
+ * Of commands and volumes: `wrong-compare` a compare-and-write that should have succeeded was refused, or the other
+ * way round; `wrong-size` a volume or snapshot is not as large as it was made; `lost-snapshot` one that was acknowledged is gone; `volumes-differ` two volumes of one
+ * history.
  */
 export type FaultClass =
   | "lost-write"
@@ -36,6 +55,8 @@ export type FaultClass =
   | "bit-flip"
   | "foreign"
   | "garbage"
+  | "went-back"
+  | "torn-cut"
   | "late-leak"
   | "early-miss"
   | "mutated"
@@ -44,7 +65,12 @@ export type FaultClass =
   | "wrong-offset"
   | "contract"
   | "nondeterministic"
-  | "deleted-base-answered";
+  | "deleted-base-answered"
+  | "algebra"
+  | "wrong-compare"
+  | "wrong-size"
+  | "lost-snapshot"
+  | "volumes-differ";
 
 /** An operation with its place in the history. */
 export interface OperationReference {
@@ -55,7 +81,7 @@ export interface OperationReference {
   readonly block: number;
   readonly blockCount: number;
   /** What it has to do with the violation. */
-  readonly role: "expected" | "observed" | "touched";
+  readonly role: "expected" | "observed" | "touched" | "missing";
 }
 
 export interface Violation {
@@ -84,7 +110,7 @@ export function describeViolation(violation: Violation): string {
   const { rule, class: name, volume, block, blockCount, snapshot, base, ltsMax } = violation;
   const blocks = blockCount === 1 ? `block ${block}` : `blocks ${block} to ${block + blockCount - 1}`;
   const of =
-    rule === "diff"
+    snapshot !== undefined && rule === "diff"
       ? ` in the diff of snapshot ${snapshot} ${base === undefined ? "without base" : `against snapshot ${base}`}`
       : snapshot === undefined
         ? ""

@@ -16,6 +16,11 @@ export class BufferPool {
     this.#free = Array.from({ length: count }, () => kernel.allocate(byteLength));
   }
 
+  /** A free buffer, if there is one. */
+  tryTake(): Region | undefined {
+    return this.#free.pop();
+  }
+
   /** Resolves when a buffer is free; callers are served in the order in which they came. */
   take(): Promise<Region> {
     const region = this.#free.pop();

@@ -7,6 +7,8 @@ import { createHash, randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { Choices } from "../generators/choices.ts";
 import { type LaunchedTarget, launchEmbedded } from "../sut/embedded/launch.ts";
+import { openBlockDevice } from "../sut/block/open.ts";
+import { type Clock, systemClock } from "../sut/clock.ts";
 import { connectController } from "../sut/initiator/controller.ts";
 import { reconnectPolicyDefault } from "../sut/initiator/reconnect.ts";
 import type { ConnectNamespaces } from "../sut/lightbits/data-path.ts";
@@ -14,12 +16,16 @@ import { connectLightbits } from "../sut/lightbits/service.ts";
 import { silentLog } from "../sut/log.ts";
 import { memoryService } from "../sut/memory.ts";
 import type { BlockDevice, Volume, VolumeService } from "../sut/port.ts";
+import type { TargetFaults } from "../sut/target-faults.ts";
 import { ConfigError } from "./config/load.ts";
 import type { Config } from "./config/schema.ts";
 import { formatBytes } from "./config/units.ts";
 import { claim } from "./guard.ts";
+import { noService } from "./no-service.ts";
 import type { RunLog } from "./run-log.ts";
+import { SizeSchedule } from "../selectors/size-schedule.ts";
 import { TargetFailure } from "./target-failure.ts";
+import { workloadShape } from "./workload-shape.ts";
 
 /** An open system under test: its service, and the volumes that the history works on. */
 export interface Target extends AsyncDisposable {
@@ -28,6 +34,8 @@ export interface Target extends AsyncDisposable {
   readonly service: VolumeService;
   /** As many as the geometry has; each reads as zeros. */
   readonly volumes: readonly TargetVolume[];
+  /** The way to put it to trouble; absent if it can not be. */
+  readonly faults: TargetFaults | undefined;
   /** Why the target is gone for good, once it is. */
   readonly failure: string | undefined;
   /** What the run leaves on it is still there after the run. */
@@ -41,6 +49,16 @@ export interface TargetVolume {
   readonly device: BlockDevice;
   /** The run made it, and it holds nothing of anyone else's. */
   readonly isCreated: boolean;
+  /** Another volume that takes the same operations. */
+  readonly second?: BlockDevice;
+  readonly secondUuid?: string;
+}
+
+/** The volumes of a run, to be found again when it goes on. */
+export interface KeptVolume {
+  readonly uuid: string;
+  readonly isCreated: boolean;
+  readonly secondUuid?: string | undefined;
 }
 
 export interface TargetOptions {
@@ -53,6 +71,9 @@ export interface TargetOptions {
   readonly serveCommand: readonly string[];
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly signal: AbortSignal;
+  readonly clock?: Clock;
+  /** The volumes of a run that goes on, by number. */
+  readonly kept?: readonly KeptVolume[];
 }
 
 /** NQN of a host that is named by a UUID (NVM Express Base Specification, NVMe Qualified Names). */
@@ -61,6 +82,8 @@ const uuidNqnPrefix = "nqn.2014-08.org.nvmexpress:uuid:";
 const jitterStream = 1n;
 
 type LightbitsTarget = Extract<Config["target"], { kind: "lightbits" }>;
+type BlockTarget = Extract<Config["target"], { kind: "block" }>;
+type ServiceTarget = Exclude<Config["target"], { kind: "block" }>;
 
 /** What is known of a target while it is open. */
 interface Opened {
@@ -68,29 +91,20 @@ interface Opened {
   readonly closers: (() => PromiseLike<void>)[];
   isKept: boolean;
   failure: string | undefined;
+  faults: TargetFaults | undefined;
 }
 
 /** Opens the service, creates or finds the volumes, and makes sure that they may be used. */
 export async function openTarget(options: TargetOptions): Promise<Target> {
-  const opened: Opened = { closers: [], isKept: false, failure: undefined };
+  const opened: Opened = { closers: [], isKept: false, failure: undefined, faults: undefined };
+  const { config } = options;
   try {
+    if (config.target.kind === "block") return await openBlockTarget(options, config.target, opened);
     const { service, description, volumeUuids } = await openService(options, opened);
     const volumes: TargetVolume[] = [];
-    for (let index = 0; index < options.config.geometry.volumes; index++)
+    for (let index = 0; index < config.geometry.volumes; index++)
       volumes.push(await openVolume(options, service, opened, { index, uuid: volumeUuids?.[index] }));
-    return {
-      description,
-      service,
-      volumes,
-      isLasting: isLasting(options.config),
-      get failure() {
-        return opened.failure;
-      },
-      keep: () => {
-        opened.isKept = true;
-      },
-      [Symbol.asyncDispose]: () => close(opened, options.log),
-    };
+    return targetOf(options, opened, { description, service, volumes });
   } catch (error) {
     await close(opened, options.log);
     if (opened.failure !== undefined) throw new TargetFailure(opened.failure, { cause: error });
@@ -98,8 +112,45 @@ export async function openTarget(options: TargetOptions): Promise<Target> {
   }
 }
 
+function targetOf(
+  { config, log }: TargetOptions,
+  opened: Opened,
+  found: Pick<Target, "description" | "service" | "volumes">,
+): Target {
+  return {
+    ...found,
+    isLasting: isLasting(config),
+    faults: opened.faults,
+    get failure() {
+      return opened.failure;
+    },
+    keep: () => {
+      opened.isKept = true;
+    },
+    [Symbol.asyncDispose]: () => close(opened, log),
+  };
+}
+
+async function openBlockTarget(
+  options: TargetOptions,
+  { path, io, direct }: BlockTarget,
+  opened: Opened,
+): Promise<Target> {
+  const { config, kept } = options;
+  const { volumeSize, blockSize } = config.geometry;
+  const device = await openBlockDevice({ path, blockSizeBytes: blockSize, sizeBytes: volumeSize, io, direct });
+  opened.closers.push(() => device[Symbol.asyncDispose]());
+  checkFit(config, path, device, volumeSize);
+  if (kept === undefined) await claim(device, { overwrite: config.overwrite });
+  return targetOf(options, opened, {
+    description: `${path}, by ${io === "sync" ? "one call at a time" : "the thread pool"}`,
+    service: noService,
+    volumes: [{ uuid: path, device, isCreated: false }],
+  });
+}
+
 function isLasting({ target }: Config): boolean {
-  return target.kind === "lightbits" || (target.kind === "embedded" && target.directory !== undefined);
+  return target.kind === "lightbits" || target.kind === "block" || (target.kind === "embedded" && target.directory !== undefined);
 }
 
 /** Closes everything, the last first. What can not be closed is said; it is no verdict. */
@@ -116,10 +167,10 @@ async function close({ closers, failure }: Opened, log: RunLog): Promise<void> {
 }
 
 async function openService(
-  { config, seed, log, serveCommand, environment }: TargetOptions,
+  { config, seed, log, serveCommand, environment, clock = systemClock }: TargetOptions,
   opened: Opened,
 ): Promise<{ service: VolumeService; description: string; volumeUuids?: readonly string[] }> {
-  const { target } = config;
+  const target = config.target as ServiceTarget;
   // Delays before another try are spread by chance; they are no part of the history.
   const jitter = new Choices(seed, jitterStream);
   const random = (): number => jitter.fraction();
@@ -138,8 +189,10 @@ async function openService(
           launched.service[Symbol.asyncDispose]().then(undefined, () => {});
         },
         ...(target.directory === undefined ? {} : { directory: target.directory }),
-        service: { connectNamespaces: connectNamespaces(target, log, random), random },
+        ...(target.volatileCache ? { volatileCache: true, volatileCacheSeed: Number(seed & 0xffffffffn) } : {}),
+        service: { connectNamespaces: connectNamespaces(target, log, { random, clock }), random, clock },
       });
+      opened.faults = launched.faults;
       opened.closers.push(() => launched[Symbol.asyncDispose]());
       const medium = target.directory === undefined ? "in memory" : `in ${target.directory}`;
       return {
@@ -155,8 +208,9 @@ async function openService(
         project: target.project,
         ...(target.caFile === undefined ? {} : { caFile: target.caFile }),
         insecure: target.insecure,
-        connectNamespaces: connectNamespaces(target, log, random),
+        connectNamespaces: connectNamespaces(target, log, { random, clock }),
         random,
+        clock,
       });
       opened.closers.push(() => service[Symbol.asyncDispose]());
       const { volumes } = target;
@@ -176,7 +230,7 @@ async function openService(
 function connectNamespaces(
   target: Pick<LightbitsTarget, "headerDigest" | "dataDigest" | "ioQueues" | "queueDepth" | "hostNqn">,
   log: RunLog,
-  random: () => number,
+  { random, clock }: { readonly random: () => number; readonly clock: Clock },
 ): ConnectNamespaces {
   const {
     hostNqn = `${uuidNqnPrefix}${randomUUID()}`,
@@ -197,6 +251,7 @@ function connectNamespaces(
       queueDepth,
       headerDigest: headerDigest ? "require" : "off",
       dataDigest: dataDigest ? "require" : "off",
+      clock,
       reconnect: { ...reconnectPolicyDefault, random },
       log: { ...silentLog, info: (message) => log.info(message), warn: (message) => log.warn(message) },
     });
@@ -212,52 +267,78 @@ function hostIdOf(hostNqn: string): string {
 }
 
 async function openVolume(
-  { config, name, signal }: TargetOptions,
+  options: TargetOptions,
   service: VolumeService,
   opened: Opened,
   { index, uuid }: { readonly index: number; readonly uuid: string | undefined },
 ): Promise<TargetVolume> {
-  const { volumeSize, blockSize } = config.geometry;
-  const isOurs = uuid === undefined;
-  const volume = isOurs
-    ? await service.createVolume({
-        name: `${name}-v${index}`,
-        sizeBytes: volumeSize,
-        sectorSizeBytes: blockSize,
-      })
-    : await service.getVolume(uuid, { signal });
-  if (isOurs)
-    opened.closers.push(async () => {
-      if (!opened.isKept) await service.deleteVolume(volume.uuid);
-    });
+  const { config, name, signal } = options;
+  const kept = options.kept?.[index];
+  const isOurs = kept?.isCreated ?? uuid === undefined;
+  const known = kept?.uuid ?? uuid;
+  const volume =
+    known === undefined
+      ? await createVolume(options, service, `${name}-v${index}`)
+      : await service.getVolume(known, { signal });
+  if (isOurs) deleteAtEnd(opened, service, volume.uuid);
   const device = await service.openVolume(volume.uuid, { signal });
   opened.closers.push(() => device[Symbol.asyncDispose]());
-  checkFit(config, volume, device);
-  await claim(device, { overwrite: config.overwrite && !isOurs });
-  return { uuid: volume.uuid, device, isCreated: isOurs };
+  checkFit(config, `volume ${volume.uuid}`, device, kept === undefined ? startSize(config) : 0);
+  if (kept === undefined) await claim(device, { overwrite: config.overwrite && !isOurs });
+  const opening = { uuid: volume.uuid, device, isCreated: isOurs };
+  if (!config.checks.secondVolume) return opening;
+  const secondUuid = kept?.secondUuid ?? (await createVolume(options, service, `${name}-v${index}-second`)).uuid;
+  deleteAtEnd(opened, service, secondUuid);
+  const second = await service.openVolume(secondUuid, { signal });
+  opened.closers.push(() => second[Symbol.asyncDispose]());
+  return { ...opening, second, secondUuid };
+}
+
+function createVolume({ config }: TargetOptions, service: VolumeService, name: string): Promise<Volume> {
+  return service.createVolume({ name, sizeBytes: startSize(config), sectorSizeBytes: config.geometry.blockSize });
+}
+
+function deleteAtEnd(opened: Opened, service: VolumeService, uuid: string): void {
+  opened.closers.push(async () => {
+    if (!opened.isKept) await service.deleteVolume(uuid);
+  });
+}
+
+/** What volumes are as large as at first. */
+function startSize(config: Config): number {
+  const { geometry, growth } = workloadShape(config);
+  return new SizeSchedule(geometry, growth).blockCountAt(0, 0) * geometry.blockSizeBytes;
 }
 
 /** What the namespace is and promises must carry what the configuration asks for. */
-function checkFit({ geometry, operations }: Config, volume: Volume, device: BlockDevice): void {
+function checkFit({ geometry, operations }: Config, name: string, device: BlockDevice, sizeBytes: number): void {
   const { capabilities } = device;
   const problems: string[] = [];
   if (capabilities.blockSizeBytes !== geometry.blockSize)
     problems.push(
-      `geometry.blockSize is ${geometry.blockSize}, but volume ${volume.uuid} has blocks of ${capabilities.blockSizeBytes} bytes`,
+      `geometry.blockSize is ${geometry.blockSize}, but ${name} has blocks of ${capabilities.blockSizeBytes} bytes`,
     );
   const deviceBytes = device.blockCount * capabilities.blockSizeBytes;
-  if (deviceBytes < geometry.volumeSize)
+  if (deviceBytes < sizeBytes)
     problems.push(
-      `geometry.volumeSize is ${formatBytes(geometry.volumeSize)}, but volume ${volume.uuid} has only ${formatBytes(deviceBytes)}`,
+      `geometry asks for ${formatBytes(sizeBytes)}, but ${name} has only ${formatBytes(deviceBytes)}`,
     );
-  const { deallocate, deallocateTail, deallocateExtent, writeZeroes } = operations.weights;
-  const canDeallocate = capabilities.deallocate && capabilities.deallocatedReads === "zeros";
-  if (deallocate + deallocateTail + deallocateExtent > 0 && !canDeallocate)
-    problems.push(
-      `volume ${volume.uuid} does not promise that deallocated blocks read as zeros (DLFEAT: ${capabilities.deallocatedReads}): set the weights deallocate, deallocateTail and deallocateExtent to 0`,
-    );
+  const { weights, compareAndWriteBlocksMax } = operations;
+  const { deallocate, deallocateTail, deallocateExtent, writeZeroes, compareAndWrite, compareAndWriteMiss } = weights;
+  if (deallocate + deallocateTail + deallocateExtent > 0) {
+    const wanted = "set the weights deallocate, deallocateTail and deallocateExtent to 0";
+    if (!capabilities.deallocate) problems.push(`${name} can not deallocate (ONCS): ${wanted}`);
+    else if (capabilities.deallocatedReads === "ones")
+      problems.push(`deallocated blocks of ${name} read as ones (DLFEAT), which harrow can not check: ${wanted}`);
+  }
   if (writeZeroes > 0 && !capabilities.writeZeroes)
-    problems.push(`volume ${volume.uuid} has no Write Zeroes command: set the weight writeZeroes to 0`);
+    problems.push(`${name} has no Write Zeroes command (ONCS): set the weight writeZeroes to 0`);
+  if (compareAndWrite + compareAndWriteMiss > 0 && capabilities.compareAndWriteBlocksMax < compareAndWriteBlocksMax)
+    problems.push(
+      capabilities.compareAndWriteBlocksMax === 0
+        ? `${name} has no fused compare-and-write (FUSES): set the weights compareAndWrite and compareAndWriteMiss to 0`
+        : `operations.compareAndWriteBlocksMax is ${compareAndWriteBlocksMax}, but ${name} takes ${capabilities.compareAndWriteBlocksMax} (ACWU)`,
+    );
   if (problems.length > 0) throw new ConfigError(problems);
 }
 

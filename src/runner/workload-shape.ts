@@ -18,7 +18,7 @@ export function workloadShape(config: Config): WorkloadShape {
     volumeBlocks: Array.from({ length: volumes }, () => volumeSize / blockSize),
     extentBlocks: extentSize / blockSize,
   });
-  const { operations, snapshots } = config;
+  const { operations, snapshots, faults, reads } = config;
   return {
     geometry,
     window: { windowSize: config.window.size, slideAfterRepeats: config.window.slideAfterRepeats },
@@ -26,6 +26,7 @@ export function workloadShape(config: Config): WorkloadShape {
       batches: operations.batches,
       operationsPerBatch: operations.perBatch,
       blocksPerOperation: operations.blocks,
+      compareAndWriteBlocksMax: operations.compareAndWriteBlocksMax,
       weights: operations.weights,
       edgeBlocks: [chunkBlocks, transferBytes / blockSize],
     },
@@ -35,7 +36,21 @@ export function workloadShape(config: Config): WorkloadShape {
       far: snapshots.far,
       withoutBase: snapshots.withoutBase,
       deletedBase: snapshots.deletedBase,
+      hot: snapshots.hot,
+      clones: snapshots.clones,
+      rollback: snapshots.rollback,
+      syncEvery: snapshots.syncEvery,
+      faults: defined(faults),
     },
+    reads,
+    ...(config.geometry.growth === undefined ? {} : { growth: config.geometry.growth }),
     content: config.content,
+  };
+}
+
+/** An object without what is undefined in it. */
+function defined<Value extends object>(value: Value): { [K in keyof Value]: Exclude<Value[K], undefined> } {
+  return Object.fromEntries(Object.entries(value).filter(([, one]) => one !== undefined)) as {
+    [K in keyof Value]: Exclude<Value[K], undefined>;
   };
 }

@@ -10,6 +10,7 @@
  */
 import type { RunKernel } from "../generators/kernel.ts";
 import { type Purpose, purposes } from "../generators/streams.ts";
+import type { Range } from "./draws.ts";
 import {
   type Operation,
   type OperationKind,
@@ -27,31 +28,53 @@ export interface BlockSelectorOptions {
   readonly operationsPerBatch: Range;
   /** Blocks per write, write zeroes or deallocate. */
   readonly blocksPerOperation: Range;
-  /** Relative weights of the kinds. */
-  readonly weights: Readonly<Record<OperationKind, number>>;
+  /** Most blocks of a compare-and-write, 1 to the most of an operation; 1 if left out. */
+  readonly compareAndWriteBlocksMax?: number;
+  /** Relative weights of the kinds; 0 if left out. */
+  readonly weights: Readonly<Partial<Record<OperationKind, number>>>;
   /** Lengths at whose multiples operations like to start and end: chunk, transfer limit, allocation unit. */
   readonly edgeBlocks: readonly number[];
 }
 
-/** Whole numbers from min to max, both included. */
-export interface Range {
-  readonly min: number;
-  readonly max: number;
+/** Consecutive blocks, counted from the start of their extent. */
+export interface BlockSpan {
+  readonly firstBlock: number;
+  /** At least 1. */
+  readonly blockCount: number;
 }
 
 const attemptsMax = 4;
 
+/**
+ * First of the streams, one per attempt, from which the numbers of a selector come: who draws at the same lts must
+ * not draw the same.
+ */
+export const firstStreams = { volume: 0, clone: attemptsMax, reads: 2 * attemptsMax } as const;
+
 export class BlockSelector {
   readonly #options: BlockSelectorOptions;
+  readonly #firstStream: number;
+  readonly #compareAndWriteBlocks: Range;
   readonly #kinds: WeightedChoice<OperationKind>;
   /** Blocks of the extent that the operations so far have taken; scratch, cleared by each call. */
   #taken: Uint8Array;
 
-  constructor(options: BlockSelectorOptions) {
+  /** @param firstStream - One of {@link firstStreams}. */
+  constructor(options: BlockSelectorOptions, firstStream: number = firstStreams.volume) {
     const most = options.batches.max * options.operationsPerBatch.max;
     if (most > operationsPerLtsMax)
       throw new RangeError(`${most} operations per lts: expected at most ${operationsPerLtsMax}`);
+    const { compareAndWriteBlocksMax = 1, blocksPerOperation } = options;
+    if (!(compareAndWriteBlocksMax >= 1 && compareAndWriteBlocksMax <= blocksPerOperation.max))
+      throw new RangeError(
+        `a compare-and-write of up to ${compareAndWriteBlocksMax} blocks: expected 1 to ${blocksPerOperation.max}, the most of any operation`,
+      );
     this.#options = options;
+    this.#firstStream = firstStream;
+    this.#compareAndWriteBlocks = {
+      min: Math.min(blocksPerOperation.min, compareAndWriteBlocksMax),
+      max: compareAndWriteBlocksMax,
+    };
     this.#kinds = weightedChoice(operationKinds, options.weights);
     this.#taken = new Uint8Array(0);
   }
@@ -81,18 +104,30 @@ export class BlockSelector {
     );
   }
 
+  /** Blocks of an extent for something else than an operation; `number` tells several of one lts apart, 0 to 254. */
+  span(lts: number, number: number, extentBlocks: number): BlockSpan {
+    const at = { lts, operationId: number };
+    const firstBlock = this.#firstBlock(at, extentBlocks);
+    const { blocksPerOperation } = this.#options;
+    return { firstBlock, blockCount: this.#length(at, { firstBlock, extentBlocks, blocksPerOperation }) };
+  }
+
   #operation(lts: number, operationId: number, batch: number, extentBlocks: number): Operation | undefined {
     const kind = this.#kinds.pick(
       this.#draw(purposes.operationKind, { lts, operationId }, this.#kinds.total),
     );
     if (kind === "flush") return { kind, operationId, batch, firstBlock: 0, blockCount: 0 };
+    const isFused = kind === "compareAndWrite" || kind === "compareAndWriteMiss";
+    const blocksPerOperation = isFused ? this.#compareAndWriteBlocks : this.#options.blocksPerOperation;
     for (let attempt = 0; attempt < attemptsMax; attempt++) {
       const at = { lts, operationId, attempt };
       const firstBlock = kind === "deallocateExtent" ? 0 : this.#firstBlock(at, extentBlocks);
       const free = this.#freeFrom(firstBlock, extentBlocks);
       if (free === 0) continue;
       const whole = kind === "deallocateExtent" || kind === "deallocateTail";
-      const blockCount = whole ? free : Math.min(free, this.#length(at, firstBlock, extentBlocks));
+      const blockCount = whole
+        ? free
+        : Math.min(free, this.#length(at, { firstBlock, extentBlocks, blocksPerOperation }));
       this.#taken.fill(1, firstBlock, firstBlock + blockCount);
       return { kind, operationId, batch, firstBlock, blockCount };
     }
@@ -111,8 +146,15 @@ export class BlockSelector {
   }
 
   /** A quarter each: anything, the least, up to the next edge, an edge's own length give or take one. */
-  #length(at: Draw, firstBlock: number, extentBlocks: number): number {
-    const { blocksPerOperation, edgeBlocks } = this.#options;
+  #length(
+    at: Draw,
+    {
+      firstBlock,
+      extentBlocks,
+      blocksPerOperation,
+    }: { firstBlock: number; extentBlocks: number; blocksPerOperation: Range },
+  ): number {
+    const { edgeBlocks } = this.#options;
     const anything = this.#drawRange(purposes.length, at, blocksPerOperation);
     const choice = this.#draw(purposes.lengthEdge, at, 4 * edgeBlocks.length);
     const edge = edgeBlocks[choice >> 2]!;
@@ -134,7 +176,7 @@ export class BlockSelector {
 
   /** One stream per purpose and attempt, in which each operation has its place. */
   #draw(purpose: Purpose, { lts, operationId, attempt = 0 }: Draw, bound: number): number {
-    return this.#options.run.draw(positionOf(lts, operationId), purpose, attempt, bound);
+    return this.#options.run.draw(positionOf(lts, operationId), purpose, this.#firstStream + attempt, bound);
   }
 }
 

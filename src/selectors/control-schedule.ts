@@ -1,113 +1,138 @@
 /**
- * When snapshots are taken and deleted, and which pairs are diffed: a pure function of lts.
+ * What the control plane is asked after an lts, and what befalls the target: a pure function of lts.
  *
- * Snapshot n comes after the lts n·every + jitter(n). It lives for lifetime(n) further snapshots, drawn between 1
- * and 2·keep, so some die young, some in the middle of the chain, and `keep` are alive on average. Whether a
- * snapshot is alive can be asked of any two numbers, without a list.
+ * The order is fixed: a snapshot, its diffs, its sync, old clones and a new one, deletions of snapshots, a
+ * rollback; then a resize; then faults. When each of them is due is the business of the schedule of its kind.
  *
  * @packageDocumentation
  */
-import type { RunKernel } from "../generators/kernel.ts";
 import { type Purpose, purposes } from "../generators/streams.ts";
+import { CloneSchedule } from "./clone-schedule.ts";
+import { drawChance, type Ratio } from "./draws.ts";
+import { type FaultOptions, FaultSchedule, type FaultStep } from "./fault-schedule.ts";
+import type { ResizeStep } from "./size-schedule.ts";
+import { type SnapshotOptions, SnapshotSchedule } from "./snapshot-schedule.ts";
 
-export interface ControlOptions {
-  readonly run: RunKernel;
-  /** lts between snapshots, on average; 0 takes none. */
-  readonly every: number;
-  /** Snapshots alive at a time, on average, at least 1. */
-  readonly keep: number;
-  /** Chances of further diffs after a snapshot, beside the one with the snapshot before it. */
+/** Chances left out are none. */
+export interface ControlOptions extends SnapshotOptions {
+  /** Chances of further diffs after a snapshot, beside the one with its parent. */
   readonly far: Ratio;
   readonly withoutBase: Ratio;
   /** Chance of asking for a diff with a base that was deleted: the answer must be an error. */
   readonly deletedBase: Ratio;
+  /** Chance of a clone after a snapshot. */
+  readonly clones?: Ratio;
+  /** Every how many snapshots one is synced, from number 0 on; 0 or left out syncs none. */
+  readonly syncEvery?: number;
+  readonly faults?: FaultOptions;
 }
 
-export interface Ratio {
-  readonly numerator: number;
-  readonly denominator: number;
-}
+/** Something to do between two lts. Snapshots go by number, from 0; a clone by the snapshot it is made with. */
+export type ControlStep = SnapshotStep | ResizeStep | FaultStep;
 
-/** A step of the control plane; snapshots go by number, from 0. */
-export type ControlStep =
-  | { readonly kind: "snapshot"; readonly snapshot: number }
-  | { readonly kind: "diff"; readonly snapshot: number; readonly base: number | undefined }
+/** A step that follows a snapshot. */
+export type SnapshotStep =
+  /** `isHot`: while operations are in flight. */
+  | { readonly kind: "snapshot"; readonly snapshot: number; readonly isHot: boolean }
+  /** The base is an ancestor; `isFar`: not the parent. */
+  | {
+      readonly kind: "diff";
+      readonly snapshot: number;
+      readonly base: number | undefined;
+      readonly isFar: boolean;
+    }
   | { readonly kind: "diffDeletedBase"; readonly snapshot: number; readonly base: number }
-  | { readonly kind: "deleteSnapshot"; readonly snapshot: number };
+  /** Copy what differs from the base, which the copy now equals; without base, copy all. */
+  | { readonly kind: "sync"; readonly snapshot: number; readonly base: number | undefined }
+  /** Make a clone and write to it. */
+  | { readonly kind: "clone"; readonly clone: number; readonly snapshot: number }
+  | { readonly kind: "checkClone"; readonly clone: number }
+  | { readonly kind: "deleteClone"; readonly clone: number }
+  | { readonly kind: "deleteSnapshot"; readonly snapshot: number }
+  /** All volumes go back to the snapshot. */
+  | { readonly kind: "rollback"; readonly snapshot: number };
 
 export class ControlSchedule {
+  readonly snapshots: SnapshotSchedule;
+  readonly clones: CloneSchedule;
   readonly #options: ControlOptions;
+  readonly #faults: FaultSchedule;
 
   constructor(options: ControlOptions) {
-    if (options.every !== 0 && options.every < 2)
-      throw new RangeError(`a snapshot every ${options.every} lts: expected 0 (none), or 2 and more`);
+    const { run, clones, faults } = options;
     this.#options = options;
+    this.snapshots = new SnapshotSchedule(options);
+    this.clones = new CloneSchedule(run, this.snapshots, clones);
+    this.#faults = new FaultSchedule(run, faults);
   }
 
   /** What follows the visit at an lts, in order. */
   stepsAfter(lts: number): readonly ControlStep[] {
-    const snapshot = this.#snapshotAfter(lts);
-    if (snapshot === undefined) return [];
-    const steps: ControlStep[] = [{ kind: "snapshot", snapshot }];
-    if (snapshot > 0) steps.push({ kind: "diff", snapshot, base: snapshot - 1 });
-    const alive = this.aliveAfter(snapshot - 1).filter((other) => other < snapshot - 1);
-    const far = this.#chosen(purposes.diffFar, snapshot, this.#options.far, alive);
-    if (far !== undefined) steps.push({ kind: "diff", snapshot, base: far });
-    if (this.#chosen(purposes.diffWithoutBase, snapshot, this.#options.withoutBase, [snapshot]) !== undefined)
-      steps.push({ kind: "diff", snapshot, base: undefined });
-    const gone = this.#goneBefore(snapshot);
-    const deleted = this.#chosen(purposes.diffDeletedBase, snapshot, this.#options.deletedBase, gone);
-    if (deleted !== undefined) steps.push({ kind: "diffDeletedBase", snapshot, base: deleted });
-    for (let other = Math.max(0, snapshot - 2 * this.#options.keep); other < snapshot; other++)
-      if (this.#lastSeen(other) === snapshot) steps.push({ kind: "deleteSnapshot", snapshot: other });
+    const snapshot = this.snapshots.snapshotAfter(lts);
+    const resize = this.#options.sizes.stepAfter(lts);
+    return [
+      ...(snapshot === undefined ? [] : this.#stepsOf(snapshot)),
+      ...(resize === undefined ? [] : [resize]),
+      ...this.#faults.stepsAfter(lts),
+    ];
+  }
+
+  #stepsOf(snapshot: number): SnapshotStep[] {
+    const { snapshots, clones } = this;
+    const steps: SnapshotStep[] = [{ kind: "snapshot", snapshot, isHot: snapshots.isHot(snapshot) }];
+    this.#addDiffs(steps, snapshot);
+    this.#addSync(steps, snapshot);
+    for (const clone of clones.deletedWith(snapshot))
+      steps.push({ kind: "checkClone", clone }, { kind: "deleteClone", clone });
+    const parent = clones.snapshotOf(snapshot);
+    if (parent !== undefined) steps.push({ kind: "clone", clone: snapshot, snapshot: parent });
+    for (const other of snapshots.deletedWith(snapshot))
+      steps.push({ kind: "deleteSnapshot", snapshot: other });
+    const target = snapshots.rollbackAfter(snapshot);
+    if (target !== undefined) steps.push({ kind: "rollback", snapshot: target });
     return steps;
   }
 
-  /** The lts after which a snapshot is taken. */
-  ltsOf(snapshot: number): number {
-    const { every } = this.#options;
-    return snapshot * every + this.#draw(purposes.snapshotJitter, snapshot, Math.max(1, every >> 1));
+  #addDiffs(steps: SnapshotStep[], snapshot: number): void {
+    const { snapshots } = this;
+    const ancestors = snapshots.aliveAncestorsOf(snapshot);
+    const parent = ancestors.at(-1);
+    if (parent !== undefined) steps.push({ kind: "diff", snapshot, base: parent, isFar: false });
+    const far = this.#chosen(purposes.diffFar, snapshot, this.#options.far, ancestors.slice(0, -1));
+    if (far !== undefined) steps.push({ kind: "diff", snapshot, base: far, isFar: true });
+    const { withoutBase, deletedBase } = this.#options;
+    if (
+      drawChance(
+        this.#options.run,
+        { position: snapshot + 1, purpose: purposes.diffWithoutBase },
+        withoutBase,
+      )
+    )
+      steps.push({ kind: "diff", snapshot, base: undefined, isFar: false });
+    const gone = snapshots.goneBefore(snapshot);
+    const deleted = this.#chosen(purposes.diffDeletedBase, snapshot, deletedBase, gone);
+    if (deleted !== undefined) steps.push({ kind: "diffDeletedBase", snapshot, base: deleted });
   }
 
-  /** Snapshots alive once all steps that follow snapshot n are done, ascending. */
-  aliveAfter(snapshot: number): readonly number[] {
-    const alive: number[] = [];
-    for (let other = Math.max(0, snapshot - 2 * this.#options.keep); other <= snapshot; other++)
-      if (this.#lastSeen(other) > snapshot) alive.push(other);
-    return alive;
+  /** The base is the snapshot that was synced last, as long as it is alive and an ancestor. */
+  #addSync(steps: SnapshotStep[], snapshot: number): void {
+    const { syncEvery = 0 } = this.#options;
+    if (syncEvery === 0 || snapshot % syncEvery !== 0) return;
+    const last = snapshot - syncEvery;
+    const isBase = this.snapshots.aliveAncestorsOf(snapshot).includes(last);
+    steps.push({ kind: "sync", snapshot, base: isBase ? last : undefined });
   }
 
-  #snapshotAfter(lts: number): number | undefined {
-    if (this.#options.every === 0) return undefined;
-    const snapshot = Math.floor(lts / this.#options.every);
-    return this.ltsOf(snapshot) === lts ? snapshot : undefined;
-  }
-
-  /** The snapshot with whose steps this one is deleted. */
-  #lastSeen(snapshot: number): number {
-    return snapshot + 1 + this.#draw(purposes.snapshotLifetime, snapshot, 2 * this.#options.keep);
-  }
-
-  #goneBefore(snapshot: number): readonly number[] {
-    const gone: number[] = [];
-    for (let other = Math.max(0, snapshot - 4 * this.#options.keep); other < snapshot; other++)
-      if (this.#lastSeen(other) < snapshot) gone.push(other);
-    return gone;
-  }
-
-  /** With the chance of `ratio`, one of the candidates. */
+  /** With the given chance, one of the candidates, if there are any. */
   #chosen(
     purpose: Purpose,
     snapshot: number,
-    ratio: Ratio,
+    chance: Ratio,
     candidates: readonly number[],
   ): number | undefined {
-    if (this.#draw(purpose, snapshot, ratio.denominator) >= ratio.numerator) return undefined;
-    return candidates[this.#draw(purpose, snapshot, Math.max(1, candidates.length), 1)];
-  }
-
-  /** One stream per purpose and `choice`, in which each snapshot has its place. */
-  #draw(purpose: Purpose, snapshot: number, bound: number, choice = 0): number {
-    return this.#options.run.draw(snapshot + 1, purpose, choice, bound);
+    const { run } = this.#options;
+    const position = snapshot + 1;
+    if (!drawChance(run, { position, purpose }, chance)) return undefined;
+    return candidates[run.draw(position, purpose, 1, Math.max(1, candidates.length))];
   }
 }

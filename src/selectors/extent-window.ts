@@ -42,6 +42,11 @@ export class ExtentWindow {
     this.#order = permutation(extentCount, { seed, stream: choiceStream(purposes.extentOrder) });
   }
 
+  /** Positions in the window. */
+  get windowSize(): number {
+    return this.#w;
+  }
+
   /** The extent visited at an lts. */
   pd(lts: number): number {
     return this.#order.at(this.#position(lts) % this.#extentCount);
@@ -106,6 +111,11 @@ export class ExtentWindow {
   /** The extent that was reached as number `index`, from 0. */
   reachedPd(index: number): number {
     return this.#order.at(index);
+  }
+
+  /** The extent at a place, 0 to windowSize − 1, of the window that stands at an lts; it may be reached only later. */
+  pdInWindow(lts: number, place: number): number {
+    return this.#order.at((Math.floor(lts / this.#slideSteps) + place) % this.#extentCount);
   }
 
   /** Unbounded position: slides plus place in the window. */

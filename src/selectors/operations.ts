@@ -13,6 +13,10 @@ export const operationKinds = [
   "deallocateTail",
   "deallocateExtent",
   "flush",
+  // Fused; the compare is expected to hold.
+  "compareAndWrite",
+  // Fused; the compare is expected to fail, so that nothing is written.
+  "compareAndWriteMiss",
 ] as const;
 export type OperationKind = (typeof operationKinds)[number];
 
@@ -50,11 +54,12 @@ export function operationAt(position: number): { readonly lts: number; readonly 
   return { lts, operationId: index - lts * (operationsPerLtsMax + 1) };
 }
 
-/** Whether an operation leaves data, leaves zeros, or touches nothing. */
+/** Whether an operation leaves data, leaves zeros, or changes nothing, though it may name blocks. */
 export function effectOf(kind: OperationKind): "data" | "zeros" | "none" {
   switch (kind) {
     case "write":
     case "writeFua":
+    case "compareAndWrite":
       return "data";
     case "writeZeroes":
     case "deallocate":
@@ -62,6 +67,7 @@ export function effectOf(kind: OperationKind): "data" | "zeros" | "none" {
     case "deallocateExtent":
       return "zeros";
     case "flush":
+    case "compareAndWriteMiss":
       return "none";
   }
 }

@@ -11,19 +11,20 @@ export interface WeightedChoice<Name extends string> {
 }
 
 /**
- * Alternatives in proportion to whole, non-negative weights. Those of weight 0 are never picked.
+ * Alternatives in proportion to whole, non-negative weights. Those of weight 0, or of none, are never picked.
  *
  * @throws {RangeError} If no weight is above 0.
  */
 export function weightedChoice<Name extends string>(
   names: readonly Name[],
-  weights: Readonly<Record<Name, number>>,
+  weights: Readonly<Partial<Record<Name, number>>>,
 ): WeightedChoice<Name> {
-  const kept = names.filter((name) => weights[name] > 0);
+  const weightOf = (name: Name): number => weights[name] ?? 0;
+  const kept = names.filter((name) => weightOf(name) > 0);
   if (kept.length === 0) throw new RangeError(`at least one of ${names.join(", ")} needs a weight above 0`);
   const ends: number[] = [];
   let total = 0;
-  for (const name of kept) ends.push((total += weights[name]));
+  for (const name of kept) ends.push((total += weightOf(name)));
   return {
     total,
     pick: (drawn) => kept[ends.findIndex((end) => drawn < end)]!,

@@ -1,8 +1,9 @@
+import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Kernel } from "../../src/generators/kernel.ts";
 import { Geometry } from "../../src/selectors/geometry.ts";
-import { operationAt, operationKinds, positionOf } from "../../src/selectors/operations.ts";
+import { effectOf, operationAt, operationKinds, positionOf } from "../../src/selectors/operations.ts";
 import { weightedChoice } from "../../src/selectors/weighted.ts";
 import { Workload, type WorkloadShape } from "../../src/selectors/workload.ts";
 import { smallShape } from "../support/workloads.ts";
@@ -40,7 +41,58 @@ describe("a visit", () => {
     expect(visits(workload)).not.toEqual(visits(other));
   });
 
-  test("has operations on disjoint blocks inside its extent", () => {
+  test("keeps the history of a seed as it has always been, as long as nothing new is asked for", () => {
+    const digest = (seed: bigint, of: WorkloadShape) => {
+      const w = new Workload(kernel, seed, of);
+      const hash = createHash("sha256");
+      for (let lts = 0; lts < 3000; lts++) {
+        const { extent, operations } = w.visit(lts);
+        hash.update(`v ${lts} ${extent.pd} ${w.sampleExtent(lts, 3).pd}\n`);
+        for (const { kind, operationId, batch, firstBlock, blockCount } of operations)
+          hash.update(
+            `o ${operationKinds.indexOf(kind)} ${operationId} ${batch} ${firstBlock} ${blockCount}\n`,
+          );
+        for (const step of w.control.stepsAfter(lts))
+          hash.update(
+            `c ${step.kind} ${"snapshot" in step ? step.snapshot : ""} ${"base" in step ? step.base : ""}\n`,
+          );
+      }
+      return hash.digest("hex");
+    };
+    const none = { numerator: 0, denominator: 5 };
+    const spelledOut: WorkloadShape = {
+      ...shape,
+      operations: {
+        ...shape.operations,
+        compareAndWriteBlocksMax: 8,
+        weights: { ...shape.operations.weights, compareAndWrite: 0, compareAndWriteMiss: 0 },
+      },
+      control: {
+        ...shape.control,
+        hot: none,
+        clones: none,
+        rollback: none,
+        syncEvery: 0,
+        faults: { crash: { every: 0 }, resetConnections: { every: 0 } },
+      },
+      growth: { start: { numerator: 1, denominator: 2 }, every: 0, steps: 3 },
+      reads: { perLts: { min: 1, max: 9 }, preRead: { numerator: 1, denominator: 2 } },
+    };
+    for (const of of [shape, spelledOut]) {
+      expect(digest(7n, of)).toBe("d08011bf1083dabae55454807e71d6cdbab37eb4a9f1e2aaffc71508d80697af");
+      expect(digest(8n, of)).toBe("6315e9ea812fb0caed4d8a77ea1625e43f4abe712e4de8875ab61b4c0cb80f76");
+    }
+  });
+
+  test.for([
+    ["without compares", {}],
+    ["with compares", { compareAndWrite: 9, compareAndWriteMiss: 5 }],
+  ] as const)("has operations on disjoint blocks inside its extent, %s", ([, fused]) => {
+    const { weights } = shape.operations;
+    const workload = new Workload(kernel, 7n, {
+      ...shape,
+      operations: { ...shape.operations, weights: { ...weights, ...fused } },
+    });
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 2 ** 40 }), (lts) => {
         const { extent, operations } = workload.visit(lts);
@@ -104,6 +156,8 @@ describe("a visit", () => {
       deallocateTail: 0,
       deallocateExtent: 0,
       flush: 2,
+      compareAndWrite: 4,
+      compareAndWriteMiss: 1,
     };
     const w = new Workload(kernel, 3n, {
       ...shape,
@@ -117,9 +171,46 @@ describe("a visit", () => {
     const counts = Object.fromEntries(operationKinds.map((kind) => [kind, 0]));
     for (let lts = 0; lts < 10_000; lts++) for (const { kind } of w.visit(lts).operations) counts[kind]!++;
     for (const kind of operationKinds)
-      expect(Math.abs(counts[kind]! - weights[kind] * 1000)).toBeLessThanOrEqual(
+      expect(Math.abs(counts[kind]! - (weights[kind] * 10_000) / 15)).toBeLessThanOrEqual(
         weights[kind] === 0 ? 0 : 200,
       );
+  });
+});
+
+describe("a compare-and-write", () => {
+  const of = (compareAndWriteBlocksMax: number | undefined, min = 1) =>
+    new Workload(kernel, 3n, {
+      ...shape,
+      operations: {
+        ...shape.operations,
+        blocksPerOperation: { min, max: 96 },
+        ...(compareAndWriteBlocksMax === undefined ? {} : { compareAndWriteBlocksMax }),
+        weights: { write: 1, compareAndWrite: 1, compareAndWriteMiss: 1 },
+      },
+    });
+
+  test.for([
+    ["of its own greatest length", 16, 1, 16],
+    ["of one block, unless more are allowed", undefined, 1, 1],
+    ["of its own greatest length, where any other operation is longer", 4, 8, 4],
+  ] as const)("is at most %s", ([, option, min, most]) => {
+    const workload = of(option, min);
+    const lengths = { write: 0, compareAndWrite: 0, compareAndWriteMiss: 0 };
+    for (let lts = 0; lts < 2000; lts++)
+      for (const { kind, blockCount } of workload.visit(lts).operations)
+        lengths[kind as keyof typeof lengths] = Math.max(lengths[kind as keyof typeof lengths], blockCount);
+    expect(lengths).toMatchObject({ compareAndWrite: most, compareAndWriteMiss: most });
+    expect(lengths.write).toBeGreaterThan(90);
+  });
+
+  test("leaves data if its compare holds, and nothing if it is to fail", () => {
+    expect(effectOf("compareAndWrite")).toBe("data");
+    expect(effectOf("compareAndWriteMiss")).toBe("none");
+  });
+
+  test("may not be longer than every other operation", () => {
+    expect(() => of(97)).toThrow("a compare-and-write of up to 97 blocks: expected 1 to 96");
+    expect(() => of(0)).toThrow("a compare-and-write of up to 0 blocks: expected 1 to 96");
   });
 });
 
@@ -154,48 +245,5 @@ describe("a position", () => {
         },
       ),
     );
-  });
-});
-
-describe("the control schedule", () => {
-  const { control } = workload;
-  const steps = Array.from({ length: 20_000 }, (_, lts) =>
-    control.stepsAfter(lts).map((step) => ({ lts, step })),
-  ).flat();
-
-  test("takes each snapshot once, in order, after its own lts", () => {
-    const taken = steps.filter(({ step }) => step.kind === "snapshot");
-    expect(taken.map(({ step }) => step.snapshot)).toEqual(taken.map((_, index) => index));
-    expect(taken.map(({ lts }) => lts)).toEqual(taken.map((_, index) => control.ltsOf(index)));
-    expect(taken.length).toBe(400);
-  });
-
-  test("uses only snapshots that are alive, deletes each once, and knows at any time which are alive", () => {
-    const alive = new Set<number>();
-    let middle = 0;
-    for (const { step } of steps) {
-      if (step.kind === "snapshot") {
-        expect([...alive]).toEqual(control.aliveAfter(step.snapshot - 1));
-        alive.add(step.snapshot);
-      } else if (step.kind === "deleteSnapshot") {
-        expect(alive.delete(step.snapshot)).toBe(true);
-        if ([...alive].some((other) => other < step.snapshot)) middle++;
-      } else {
-        expect(alive.has(step.snapshot)).toBe(true);
-        if (step.base !== undefined) expect(alive.has(step.base)).toBe(step.kind === "diff");
-      }
-    }
-    expect(middle).toBeGreaterThan(50);
-    expect(alive.size).toBeLessThan(12);
-  });
-
-  test("diffs each snapshot with the one before, and some far apart, without base and with a deleted base", () => {
-    const diffs = steps.map(({ step }) => step).filter((step) => step.kind === "diff");
-    expect(diffs.filter(({ snapshot, base }) => base === snapshot - 1).length).toBe(399);
-    expect(
-      diffs.filter(({ snapshot, base }) => base !== undefined && base < snapshot - 1).length,
-    ).toBeGreaterThan(100);
-    expect(diffs.filter(({ base }) => base === undefined).length).toBeGreaterThan(50);
-    expect(steps.filter(({ step }) => step.kind === "diffDeletedBase").length).toBeGreaterThan(50);
   });
 });

@@ -6,7 +6,7 @@
 import type { Violation } from "../../src/model/violation.ts";
 import { parseConfig } from "../../src/runner/config/load.ts";
 import { Run } from "../../src/runner/run.ts";
-import { type RunResult, runSequential } from "../../src/runner/sequential-runner.ts";
+import { type RunResult, performRun } from "../../src/runner/runner.ts";
 import type { Target } from "../../src/runner/target.ts";
 import { type ServiceFaults, withServiceFaults } from "../../src/sut/faults.ts";
 import { memoryService } from "../../src/sut/memory.ts";
@@ -23,7 +23,7 @@ checks:
   sample: { every: 20, extents: 3 }
   snapshots: { extents: all }
   diffs: { precision: exact }
-runner: { lts: 300, stopAfterViolations: 100 }
+runner: { kind: sequential, lts: 300, stopAfterViolations: 100 }
 target: { kind: memory }
 `;
 
@@ -66,6 +66,7 @@ export async function memoryRun(
     service,
     volumes,
     failure: undefined,
+    faults: undefined,
     isLasting: false,
     keep: () => {},
     [Symbol.asyncDispose]: async () => service[Symbol.asyncDispose](),
@@ -81,9 +82,7 @@ export async function memoryRun(
     signal: options.signal ?? new AbortController().signal,
     onViolation: (violation) => violations.push(violation),
   });
-  let clock = 0;
-  const result = await runSequential(run, {
-    now: () => clock++,
+  const result = await performRun(run, {
     onProgress: ({ lts }) => options.onLts?.(lts),
   });
   await target[Symbol.asyncDispose]();

@@ -24,13 +24,24 @@ const extentCountMax = 2 ** 26;
 /** All buffers lie in one WebAssembly memory, of at most 4 GiB. */
 const bufferBytesMax = 3 * 2 ** 30;
 const windowSizeDefault = 16;
+/** Reads beside the operations that can be in flight together, at least. */
+const readBuffersMin = 4;
+const targetErrorsDefault = 10;
 
 const geometry = z
   .strictObject({
     volumes: z.int().min(1).max(64).default(1).describe("How many volumes the history works on."),
-    volumeSize: size.default(2 ** 30).describe("Size of each volume."),
+    volumeSize: size.default(2 ** 30).describe("Size of each volume; at last, if volumes grow."),
     blockSize: z.literal([512, 4096]).default(4096).describe("Bytes per block: the namespace's LBA size."),
     extentSize: size.default(2 ** 20).describe("Consecutive bytes that one lts works on."),
+    growth: z
+      .strictObject({
+        start: ratio.prefault("1/2").describe("Part of its size that a volume has at first."),
+        every: count.default(1000).describe("lts between two steps."),
+        steps: count.max(1000).default(4).describe("Steps until volumes have their full size."),
+      })
+      .optional()
+      .describe("Volumes are made smaller and are resized while the run goes on; not at all if absent."),
   })
   .refine(({ volumeSize, blockSize }) => volumeSize % blockSize === 0 && volumeSize > 0, {
     path: ["volumeSize"],
@@ -64,6 +75,8 @@ const weights = z
     deallocateTail: weight.default(2),
     deallocateExtent: weight.default(1),
     flush: weight.default(6),
+    compareAndWrite: weight.default(3).describe("Fused; the compare is to hold."),
+    compareAndWriteMiss: weight.default(1).describe("Fused; the compare is to fail, and nothing to be written."),
   })
   .refine((all) => Object.values(all).some((one) => one > 0), "at least one kind needs a weight above 0")
   .describe("Relative weights of the operation kinds; 0 leaves a kind out.")
@@ -76,11 +89,31 @@ const operations = z
       "Operations of a batch, in flight together.",
     ),
     blocks: range(65_536, { min: 1, max: 64 }).describe("Blocks per operation."),
+    compareAndWriteBlocksMax: count
+      .max(256)
+      .default(1)
+      .describe("Blocks of the longest compare-and-write; the target must take so many (ACWU)."),
     weights,
   })
   .refine(({ batches, perBatch }) => batches.max * perBatch.max <= operationsPerLtsMax, {
     path: ["perBatch"],
     message: `batches times operations per batch is above ${operationsPerLtsMax}`,
+  })
+  .prefault({});
+
+const reads = z
+  .strictObject({
+    perLts: z
+      .strictObject({
+        min: z.int().min(0).max(operationsPerLtsMax).default(0),
+        max: z.int().min(0).max(operationsPerLtsMax).default(1),
+      })
+      .refine(({ min, max }) => min <= max, "min is above max")
+      .prefault({})
+      .describe("Reads beside the operations of an lts, each of them checked."),
+    preRead: ratio
+      .prefault("1/16")
+      .describe("Chance that blocks are read and checked just before an operation replaces them."),
   })
   .prefault({});
 
@@ -114,8 +147,45 @@ const snapshots = z
     far: ratio.prefault("1/2").describe("Chance of a further diff with a snapshot farther back."),
     withoutBase: ratio.prefault("1/4").describe("Chance of a further diff without base."),
     deletedBase: ratio.prefault("1/4").describe("Chance of asking with a deleted base: it must be refused."),
+    hot: ratio.prefault("1/2").describe("Chance that a snapshot is taken under load, not at rest."),
+    clones: ratio.prefault("1/8").describe("Chance of a clone after a snapshot; it is written to and checked."),
+    rollback: ratio.prefault("0/1").describe("Chance that the volumes go back to a snapshot after one is taken."),
+    syncEvery: z
+      .int()
+      .min(0)
+      .default(0)
+      .describe("Every so many snapshots a copy is brought up to date by the diff alone; 0 for none."),
   })
   .prefault({});
+
+const faultEvery = count.describe("lts between two, on average.");
+
+const faults = z
+  .strictObject({
+    crash: z.strictObject({ every: faultEvery }).optional().describe("The target is killed and started again."),
+    resetConnections: z.strictObject({ every: faultEvery }).optional(),
+    cutConnections: z
+      .strictObject({
+        every: faultEvery,
+        durationMs: range(60_000, { min: 50, max: 500 }),
+      })
+      .optional()
+      .describe("Connections are reset, and none can be made for a while."),
+    slow: z
+      .strictObject({
+        every: faultEvery,
+        delayMs: range(10_000, { min: 1, max: 20 }),
+        ltsCount: range(1_000_000, { min: 10, max: 100 }),
+      })
+      .refine(({ every, ltsCount }) => ltsCount.max <= every / 2, {
+        path: ["ltsCount", "max"],
+        message: "expected at most half of every",
+      })
+      .optional()
+      .describe("Whatever arrives at the target is late, for some lts."),
+  })
+  .prefault({})
+  .describe("Trouble that the embedded target is put to; none if absent.");
 
 const checks = z
   .strictObject({
@@ -157,6 +227,29 @@ const checks = z
           .describe("exact: all that was written is reported, changed or not; covering: all that differs."),
       })
       .prefault({}),
+    exhaustive: z
+      .boolean()
+      .default(true)
+      .describe("Reads under load are judged by all that could have happened; if off, by visible blocks alone."),
+    visible: z
+      .strictObject({
+        every: z.int().min(0).default(0).describe("lts between looks at extents that nobody holds still; 0 for never."),
+        extents: count.default(4),
+        stateful: z.boolean().default(true).describe("Asks the tracker, and remembers what each block has shown."),
+      })
+      .prefault({}),
+    cut: z.boolean().default(true).describe("A hot snapshot is one instant."),
+    compare: z.boolean().default(true).describe("Compare-and-write succeeds and fails as it should."),
+    clones: z.boolean().default(true),
+    sync: z.boolean().default(true).describe("A copy made by the diff equals the snapshot."),
+    durability: z
+      .boolean()
+      .default(true)
+      .describe("After a crash, what was at stake is read: durable operations, acknowledged snapshots."),
+    secondVolume: z
+      .boolean()
+      .default(false)
+      .describe("Each volume has a second one, which takes every operation too and must equal it."),
     rereads: z.int().min(1).max(100).default(3).describe("How often a wrong block is read again."),
   })
   .prefault({});
@@ -166,8 +259,12 @@ const embedded = z.strictObject({
   directory: z.string().min(1).optional().describe("Where volumes are kept; in memory if absent."),
   headerDigest: z.boolean().default(false),
   dataDigest: z.boolean().default(false),
-  ioQueues: z.int().min(1).max(64).default(1).describe("I/O queues, one connection each."),
+  ioQueues: z.int().min(1).max(64).default(2).describe("I/O queues, one connection each."),
   queueDepth: z.int().min(2).max(1024).default(128),
+  volatileCache: z
+    .boolean()
+    .default(false)
+    .describe("Writes that were not flushed are lost when the target crashes, as from a volatile cache."),
 });
 
 const lightbits = z.strictObject({
@@ -190,26 +287,87 @@ const lightbits = z.strictObject({
   hostNqn: z.string().min(1).max(223).optional(),
   headerDigest: z.boolean().default(false),
   dataDigest: z.boolean().default(false),
-  ioQueues: z.int().min(1).max(64).default(1),
+  ioQueues: z.int().min(1).max(64).default(2),
   queueDepth: z.int().min(2).max(1024).default(128),
 });
 
 const memory = z.strictObject({ kind: z.literal("memory") });
 
+const block = z.strictObject({
+  kind: z.literal("block"),
+  path: z.string().min(1).describe("A file, which is made if it does not exist, or a block device."),
+  io: z
+    .enum(["sync", "threads"])
+    .default("threads")
+    .describe("sync: one call at a time, least work; threads: many in flight."),
+  direct: z.boolean().default(false).describe("Past the page cache (O_DIRECT)."),
+});
+
 const target = z
-  .discriminatedUnion("kind", [embedded, lightbits, memory])
+  .discriminatedUnion("kind", [embedded, lightbits, memory, block])
   .prefault({ kind: "embedded" })
   .describe("The system under test.");
 
+const bounds = {
+  lts: z.int().min(1).optional().describe("Ends after so many lts."),
+  duration: duration.optional().describe("Ends after so long."),
+  bytes: size.optional().describe("Ends after so many bytes were written."),
+};
+
+const load = {
+  depth: count.max(4096).default(32).describe("lts in flight together; a sequential runner has one."),
+  overlap: z
+    .enum(["wait", "allow"])
+    .default("wait")
+    .describe("Whether operations on the same blocks wait for each other, or may be in flight together."),
+};
+
+const stage = z.strictObject({ kind: z.enum(["sequential", "concurrent"]), ...load, ...bounds });
+
 const runner = z
   .strictObject({
-    kind: z.literal("sequential").default("sequential"),
-    lts: z.int().min(1).optional().describe("Ends after so many lts."),
-    duration: duration.optional().describe("Ends after so long; 60s if lts is absent too."),
+    kind: z
+      .enum(["sequential", "concurrent", "chain", "staged"])
+      .default("concurrent")
+      .describe("chain: one stage after another; staged: again and again, until a bound of the whole is met."),
+    ...load,
+    stages: z.array(stage).min(1).max(100).optional().describe("Of a chain or staged runner; each with a bound."),
+    ...bounds,
     stopAfterViolations: count.max(10_000).default(1),
-    stopAfterTargetErrors: count.max(10_000).default(10),
+    stopAfterTargetErrors: count
+      .max(1_000_000)
+      .optional()
+      .describe("Operations that the target may fail; 10, or any number if faults are brought about."),
+  })
+  .superRefine(({ kind, stages, lts, duration: time, bytes }, context) => {
+    const problem = (path: (string | number)[], message: string) =>
+      context.addIssue({ code: "custom", path, message });
+    const hasStages = kind === "chain" || kind === "staged";
+    if (hasStages && stages === undefined) problem(["stages"], `expected, as kind is ${kind}`);
+    if (!hasStages && stages !== undefined) problem(["stages"], "expected only if kind is chain or staged");
+    if (!hasStages || stages === undefined) return;
+    const isEndless = (one: { lts?: unknown; duration?: unknown; bytes?: unknown }) =>
+      one.lts === undefined && one.duration === undefined && one.bytes === undefined;
+    for (const [index, one] of stages.entries())
+      if (isEndless(one) && (kind === "staged" || index < stages.length - 1))
+        problem(["stages", index], "expected a bound: lts, duration or bytes");
+    if (kind === "staged" && isEndless({ lts, duration: time, bytes }))
+      problem([], "a staged runner needs a bound of the whole: lts, duration or bytes");
   })
   .prefault({});
+
+const percent = z.number().min(0).max(100);
+
+const floors = z
+  .strictObject({
+    lastVersions: percent.optional().describe("Percent of blocks whose newest version is proven."),
+    versions: percent.optional().describe("Percent of all versions that were proven before they were replaced."),
+    snapshots: z.int().min(0).optional().describe("Snapshots taken."),
+    diffs: z.int().min(0).optional().describe("Diffs proven."),
+    reads: z.int().min(0).optional().describe("Reads checked beside the operations."),
+  })
+  .prefault({})
+  .describe("Coverage below any of these ends the run with exit code 4.");
 
 export const configSchema = z
   .strictObject({
@@ -217,15 +375,23 @@ export const configSchema = z
     geometry,
     window,
     operations,
+    reads,
     content,
     snapshots,
+    faults,
     checks,
+    floors,
     runner,
     target,
     overwrite: z
       .boolean()
       .default(false)
       .describe("Use volumes even if they hold a file system, a partition table or another run's data."),
+    record: z
+      .enum(["auto", "always", "never"])
+      .default("auto")
+      .describe("Whether the run is kept on disk, to be resumed; auto: if its target outlives it."),
+    runs: z.string().min(1).default("runs").describe("Directory in which runs are kept."),
     failures: z.string().min(1).default("failures").describe("Directory in which failure folders are made."),
   })
   .superRefine((config, context) => {
@@ -238,12 +404,33 @@ export const configSchema = z
         ["geometry", "extentSize"],
         `${extents} extents are too many: expected at most ${extentCountMax}; use larger extents`,
       );
-    const bufferBytes = 5 * space.extentSize + work.perBatch.max * work.blocks.max * space.blockSize;
+    const bufferBytes =
+      5 * space.extentSize + (work.perBatch.max + readBuffersMin) * work.blocks.max * space.blockSize;
     if (bufferBytes > bufferBytesMax)
       problem(
         ["operations", "blocks", "max"],
-        `${work.perBatch.max} operations of ${work.blocks.max} blocks and 5 extents need ${bufferBytes} bytes of buffers: expected at most ${bufferBytesMax}`,
+        `${work.perBatch.max + readBuffersMin} operations of ${work.blocks.max} blocks and 5 extents need ${bufferBytes} bytes of buffers: expected at most ${bufferBytesMax}`,
       );
+    if (work.compareAndWriteBlocksMax > work.blocks.max)
+      problem(
+        ["operations", "compareAndWriteBlocksMax"],
+        `expected at most ${work.blocks.max}, the most blocks of an operation`,
+      );
+    const { faults, target, snapshots, checks } = config;
+    if (Object.values(faults).some((one) => one !== undefined) && target.kind !== "embedded")
+      problem(["faults"], `only an embedded target can be put to trouble, not one of kind ${target.kind}`);
+    else if (faults.crash !== undefined && target.kind === "embedded" && target.directory === undefined)
+      problem(["faults", "crash"], "a target that keeps its volumes in memory does not come back: set target.directory");
+    if (target.kind === "embedded" && target.volatileCache && target.directory === undefined)
+      problem(["target", "volatileCache"], "a cache before memory has nothing to lose: set target.directory");
+    if (checks.secondVolume && snapshots.rollback.numerator > 0)
+      problem(["checks", "secondVolume"], "a second volume is not rolled back: set snapshots.rollback to 0/1");
+    if (target.kind === "block" && space.volumes > 1)
+      problem(["geometry", "volumes"], "a block target has one volume");
+    if (target.kind === "block" && (space.growth !== undefined || checks.secondVolume))
+      problem(["target", "kind"], "a block target neither grows nor has a second volume");
+    if (config.runner.overlap === "allow" && config.runner.kind === "sequential")
+      problem(["runner", "overlap"], "a sequential runner has nothing that could overlap");
     if (turns.size !== undefined && turns.size > extents)
       problem(["window", "size"], `expected at most ${extents}, the number of extents`);
     const extentBlocks = space.extentSize / space.blockSize;
@@ -257,7 +444,16 @@ export const configSchema = z
       size = Math.min(windowSizeDefault, volumes * Math.ceil(volumeSize / extentSize)),
       slideAfterRepeats,
     } = config.window;
-    return { ...config, window: { size, slideAfterRepeats } };
+    const isTroubled = Object.values(config.faults).some((one) => one !== undefined);
+    const stopAfterTargetErrors =
+      config.runner.stopAfterTargetErrors ?? (isTroubled ? 1_000_000 : targetErrorsDefault);
+    return {
+      ...config,
+      window: { size, slideAfterRepeats },
+      runner: { ...config.runner, stopAfterTargetErrors },
+      // A file or a device alone has no snapshots to take.
+      snapshots: config.target.kind === "block" ? { ...config.snapshots, every: 0 } : config.snapshots,
+    };
   });
 
 /** What people write. */

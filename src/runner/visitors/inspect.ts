@@ -6,19 +6,39 @@
  *
  * @packageDocumentation
  */
+import type { Extent } from "../../selectors/geometry.ts";
+import type { Turn } from "../block-order.ts";
+import { checkHeld } from "../extent-checks.ts";
 import { findContentIn, OccupiedVolumeError } from "../guard.ts";
 import type { Run } from "../run.ts";
 
-/** @throws {OccupiedVolumeError} If the volume was given, may not be overwritten, and holds something here. */
-export async function inspectFirstVisit(run: Run, lts: number): Promise<void> {
+/** Takes the first place in the order of the extent of an lts, if it is visited for the first time. */
+export function enterFirstVisit(run: Run, lts: number): Turn | undefined {
   const { window, geometry } = run.workload;
   const pd = window.pd(lts);
-  if (window.firstLts(pd) !== lts) return;
-  const extent = geometry.extent(pd);
-  const { device, isCreated } = run.target.volumes[extent.volume]!;
-  if (!isCreated && !run.config.overwrite) {
-    const found = await findContentIn(device, { block: extent.firstBlock, blockCount: extent.blockCount });
-    if (found !== undefined) throw new OccupiedVolumeError(device, found);
+  if (window.firstLts(pd) !== lts) return undefined;
+  const { blockCount } = geometry.extent(pd);
+  return run.order.enter({ pd, firstBlock: 0, blockCount, kind: "look", position: 0 });
+}
+
+/** @throws {OccupiedVolumeError} If the volume was given, may not be overwritten, and holds something here. */
+export async function inspectFirstVisit(run: Run, { extent, lts, turn }: FirstVisit): Promise<void> {
+  try {
+    await run.order.ready(turn);
+    if (!run.workload.sizes.hasExtent(extent, lts)) return;
+    const { device, isCreated } = run.target.volumes[extent.volume]!;
+    if (!isCreated && !run.config.overwrite) {
+      const found = await findContentIn(device, { block: extent.firstBlock, blockCount: extent.blockCount });
+      if (found !== undefined) throw new OccupiedVolumeError(device, found);
+    }
+    await checkHeld(run, extent, lts - 1, "quiescent");
+  } finally {
+    run.order.leave(turn);
   }
-  await run.checkExtents([extent], { deviceOf: () => device, ltsMax: lts - 1 });
+}
+
+export interface FirstVisit {
+  readonly extent: Extent;
+  readonly lts: number;
+  readonly turn: Turn;
 }

@@ -1,69 +1,262 @@
 /**
- * Performs the operations of an lts: those of a batch in flight together, batch after batch.
+ * Performs the operations of an lts: those of a batch in flight together, batch after batch, each when its blocks
+ * are its turn.
  *
  * @packageDocumentation
  */
+import type { Region } from "../../generators/kernel.ts";
 import { effectOf, type Operation, positionOf } from "../../selectors/operations.ts";
 import type { Visit } from "../../selectors/workload.ts";
-import type { BlockDevice, Outcome } from "../../sut/port.ts";
+import { type BlockDevice, type Outcome, ok } from "../../sut/port.ts";
+import type { Turn } from "../block-order.ts";
+import { checkBeforehand } from "../extent-checks.ts";
 import type { Run } from "../run.ts";
-import { outcomeText } from "../target-failure.ts";
+import { outcomeText, TargetFailure } from "../target-failure.ts";
 
-export async function mutate(run: Run, lts: number): Promise<void> {
-  const visit = run.workload.visit(lts);
-  run.digest.visit(visit);
+/** A visit that has taken its place in the order of its extent. */
+export interface EnteredVisit {
+  readonly visit: Visit;
+  /** By operation; absent for a flush. */
+  readonly turns: readonly (Turn | undefined)[];
+}
+
+/** Takes the places of a visit's operations; to be called lts by lts. */
+export function enterVisit(run: Run, visit: Visit): EnteredVisit {
+  const { lts, extent } = visit;
   run.tracker.beginLts(lts);
-  const { device } = run.target.volumes[visit.extent.volume]!;
-  const { operations } = visit;
+  const turns = visit.operations.map(({ kind, operationId, firstBlock, blockCount }) => {
+    if (blockCount === 0) return undefined;
+    const needsRest = isFused(kind) || run.workload.preRead(lts, operationId);
+    return run.order.enter({
+      pd: extent.pd,
+      firstBlock,
+      blockCount,
+      kind: needsRest ? "exclusive" : "operation",
+      position: positionOf(lts, operationId),
+    });
+  });
+  return { visit, turns };
+}
+
+/** Performs a visit; ends when every operation has completed, or is in doubt and fenced. */
+export async function performVisit(run: Run, { visit, turns }: EnteredVisit): Promise<void> {
+  const { operations, lts } = visit;
   for (let first = 0; first < operations.length; ) {
-    let end = first;
+    let end = first + 1;
     while (end < operations.length && operations[end]!.batch === operations[first]!.batch) end++;
-    await Promise.all(
-      operations.slice(first, end).map((operation) => perform(run, device, visit, operation)),
-    );
+    if (end === first + 1) await perform(run, visit, operations[first]!, turns[first]);
+    else {
+      const batch: Promise<void>[] = [];
+      for (let index = first; index < end; index++)
+        batch.push(perform(run, visit, operations[index]!, turns[index]));
+      await settled(batch);
+    }
     first = end;
   }
   run.tracker.endLts(lts);
-  run.ledger.visited();
+  run.ledger.count("ltsCount");
 }
 
-async function perform(run: Run, device: BlockDevice, visit: Visit, operation: Operation): Promise<void> {
+/** Waits for all, then throws the first failure: none is left behind. */
+async function settled(work: readonly Promise<void>[]): Promise<void> {
+  for (const result of await Promise.allSettled(work)) if (result.status === "rejected") throw result.reason;
+}
+
+async function perform(run: Run, visit: Visit, operation: Operation, turn: Turn | undefined): Promise<void> {
+  const wait = turn === undefined ? undefined : run.order.ready(turn);
+  if (wait !== undefined) await wait;
+  try {
+    if (turn?.kind !== "exclusive") return await submit(run, visit, operation, { turn, expected: undefined });
+    // Whole extents and their tails may be longer than any other operation.
+    const isLong = operation.blockCount > run.config.operations.blocks.max;
+    const pool = isLong ? run.extentBuffers : run.readBuffers;
+    const buffer = pool.tryTake() ?? (await pool.take());
+    try {
+      // What is wrong beforehand is reported; the history goes on all the same.
+      await lookFirst(run, visit, operation, buffer);
+      await submit(run, visit, operation, { turn, expected: buffer });
+    } finally {
+      pool.giveBack(buffer);
+    }
+  } finally {
+    if (turn !== undefined) run.order.leave(turn);
+  }
+}
+
+async function lookFirst(run: Run, { lts, extent }: Visit, operation: Operation, buffer: Region): Promise<void> {
+  const { firstBlock, blockCount } = operation;
+  await checkBeforehand(run, { extent, firstBlock, blockCount, ltsMax: lts - 1, buffer });
+}
+
+interface Going {
+  readonly turn: Turn | undefined;
+  /** Holds what the blocks hold, if that was read. */
+  readonly expected: Region | undefined;
+}
+
+async function submit(run: Run, visit: Visit, operation: Operation, going: Going): Promise<void> {
+  const { tracker, durability } = run;
   const { kind, operationId, blockCount } = operation;
+  const { volume } = visit.extent;
   const position = positionOf(visit.lts, operationId);
-  run.tracker.submit(position);
-  const outcome = await issue(run, device, visit, operation, position);
-  run.tracker.complete(position, outcome.kind);
-  run.ledger.completed(kind, blockCount, outcome.kind);
-  if (outcome.kind !== "ok")
-    run.targetError(
-      `lts ${visit.lts}, operation ${operationId} (${kind} of ${blockCount} ${blockCount === 1 ? "block" : "blocks"}): ${outcomeText(outcome)}`,
-    );
+  const effect = effectOf(kind);
+  const data = effect === "data" ? (run.writeBuffers.tryTake() ?? (await run.writeBuffers.take())) : undefined;
+  try {
+    const others = going.turn === undefined ? [] : run.order.overlapping(going.turn);
+    for (const other of others) tracker.overlapped(other);
+    const submitted = tracker.submit(position, { hasOverlap: others.length > 0 });
+    if (going.turn !== undefined) run.order.submitted(going.turn);
+    const issued = await issue(run, visit, operation, { position, data, expected: going.expected });
+    const outcome = judgeCompare(run, visit, operation, issued);
+    const completed = tracker.complete(position, effect === "none" && outcome.kind === "failed" ? "ok" : outcome.kind);
+    run.ledger.completed(kind, blockCount, outcome.kind);
+    if (outcome.kind !== "ok") run.targetError(describe(visit, operation, outcome));
+    if (outcome.kind === "ok") {
+      if (kind === "flush") durability.flushed(volume, submitted);
+      else if (effect !== "none")
+        durability.completed(volume, { position, submitted, completed }, { isFua: kind === "writeFua" });
+      return;
+    }
+    if (outcome.kind === "failed") return;
+    // In doubt: its blocks are left alone until it can not be applied any more.
+    if (!(await run.fence(volume)))
+      throw new TargetFailure(
+        `${describe(visit, operation, outcome)}; volume ${volume} can not be reached any more, so it stays in doubt`,
+      );
+    const fenced = tracker.fence(position);
+    if (effect !== "none") durability.completed(volume, { position, submitted, completed: fenced }, { isFua: false });
+  } finally {
+    if (data !== undefined) run.writeBuffers.giveBack(data);
+  }
 }
 
-async function issue(
+function describe({ lts }: Visit, { operationId, kind, blockCount }: Operation, outcome: Outcome): string {
+  const blocks = `${blockCount} ${blockCount === 1 ? "block" : "blocks"}`;
+  return `lts ${lts}, operation ${operationId} (${kind} of ${blocks}): ${outcomeText(outcome)}`;
+}
+
+function isFused(kind: Operation["kind"]): boolean {
+  return kind === "compareAndWrite" || kind === "compareAndWriteMiss";
+}
+
+/** A compare must hold, or fail, as the blocks that were just read and compared say. */
+function judgeCompare(run: Run, visit: Visit, operation: Operation, outcome: Outcome): Outcome {
+  const { kind } = operation;
+  if (!isFused(kind) || outcome.kind === "unknown") return outcome;
+  const isMismatch = outcome.kind === "failed" && outcome.code === "ERR_COMPARE_FAILED";
+  if (kind === "compareAndWriteMiss" && isMismatch) {
+    run.ledger.count("comparesExpectedToFail");
+    return ok;
+  }
+  const isWrong = kind === "compareAndWriteMiss" ? outcome.kind === "ok" : isMismatch;
+  if (isWrong && run.config.checks.compare && !run.isOver) reportCompare(run, visit, operation);
+  return outcome;
+}
+
+function reportCompare(run: Run, { lts, extent }: Visit, operation: Operation): void {
+  const { kind, operationId, firstBlock, blockCount } = operation;
+  const isMiss = kind === "compareAndWriteMiss";
+  const block = extent.firstBlock + firstBlock;
+  run.violation({
+    rule: "compare",
+    class: "wrong-compare",
+    summary: isMiss
+      ? "a compare-and-write succeeded, though what it expected differs from the blocks in one bit"
+      : "a compare-and-write was refused, though it expected what was just read from the blocks",
+    volume: extent.volume,
+    block,
+    blockCount,
+    ltsMax: lts,
+    expected: isMiss ? "Compare Failure, and nothing written" : "success",
+    observed: isMiss ? "success" : "Compare Failure",
+    operations: [{ lts, operationId, kind, block, blockCount, role: "observed" }],
+  });
+}
+
+interface Payload {
+  readonly position: number;
+  readonly data: Region | undefined;
+  readonly expected: Region | undefined;
+}
+
+async function issue(run: Run, visit: Visit, operation: Operation, payload: Payload): Promise<Outcome> {
+  const { device, second } = run.target.volumes[visit.extent.volume]!;
+  prepare(run, visit, operation, payload);
+  if (second === undefined) return command(run, device, visit, operation, payload);
+  const [outcome, other] = await Promise.all([
+    command(run, device, visit, operation, payload),
+    command(run, second, visit, operation, payload),
+  ]);
+  noteUnequal(run, visit, operation, outcome.kind === "ok" && other.kind === "ok");
+  return outcome;
+}
+
+/** Blocks of which only one of two volumes may have taken an operation need not be equal until the next one. */
+function noteUnequal(run: Run, { extent }: Visit, operation: Operation, isDone: boolean): void {
+  if (effectOf(operation.kind) === "none") return;
+  const unequal = run.unequal[extent.volume]!;
+  if (isDone && unequal.size === 0) return;
+  for (let index = 0; index < operation.blockCount; index++) {
+    const block = extent.firstBlock + operation.firstBlock + index;
+    if (isDone) unequal.delete(block);
+    else unequal.add(block);
+  }
+}
+
+/** Fills the buffers: what to write, and for a compare that is to fail, an expectation that is wrong in one bit. */
+function prepare(run: Run, { extent, lts }: Visit, operation: Operation, { position, data, expected }: Payload): void {
+  const { kind, firstBlock, blockCount, operationId } = operation;
+  const { sectorsPerBlock: sectorCount, blockSizeBytes } = run.workload.geometry;
+  if (data !== undefined)
+    run.workload.run.inflate(
+      { volume: extent.volume, block: extent.firstBlock + firstBlock, blockCount, sectorCount },
+      data.address,
+      position,
+    );
+  if (kind === "compareAndWriteMiss") {
+    const at = (lts * 31 + operationId) % (blockCount * blockSizeBytes);
+    expected!.bytes[at]! ^= 1 << (lts & 7);
+  }
+}
+
+function command(
   run: Run,
   device: BlockDevice,
   { extent }: Visit,
   { kind, firstBlock, blockCount }: Operation,
-  position: number,
+  { data, expected }: Payload,
 ): Promise<Outcome> {
   const block = extent.firstBlock + firstBlock;
-  if (effectOf(kind) === "data") {
-    const { sectorsPerBlock: sectorCount, blockSizeBytes } = run.workload.geometry;
-    const buffer = await run.writeBuffers.take();
-    try {
-      run.workload.run.inflate(
-        { volume: extent.volume, block, blockCount, sectorCount },
-        buffer.address,
-        position,
-      );
-      const from = buffer.bytes.subarray(0, blockCount * blockSizeBytes);
-      return await device.write({ block, blockCount, from, fua: kind === "writeFua" });
-    } finally {
-      run.writeBuffers.giveBack(buffer);
+  const byteCount = blockCount * run.workload.geometry.blockSizeBytes;
+  switch (kind) {
+    case "write":
+    case "writeFua":
+      return device.write({
+        block,
+        blockCount,
+        from: data!.bytes.subarray(0, byteCount),
+        fua: kind === "writeFua",
+      });
+    case "compareAndWrite":
+      return device.compareAndWrite({
+        block,
+        blockCount,
+        expected: expected!.bytes.subarray(0, byteCount),
+        from: data!.bytes.subarray(0, byteCount),
+      });
+    case "compareAndWriteMiss": {
+      const bytes = expected!.bytes.subarray(0, byteCount);
+      // What it would write is what it expects: if it is written after all, that shows as one flipped bit.
+      return device.compareAndWrite({ block, blockCount, expected: bytes, from: bytes });
     }
+    case "writeZeroes":
+      return device.writeZeroes({ block, blockCount });
+    case "deallocate":
+    case "deallocateTail":
+    case "deallocateExtent":
+      return device.deallocate({ ranges: [{ block, blockCount }] });
+    case "flush":
+      return device.flush();
   }
-  if (kind === "flush") return device.flush();
-  if (kind === "writeZeroes") return device.writeZeroes({ block, blockCount });
-  return device.deallocate({ ranges: [{ block, blockCount }] });
 }
+

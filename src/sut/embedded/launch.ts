@@ -1,5 +1,5 @@
 /**
- * Starts the embedded target as a process of its own, to be stopped, killed and started again.
+ * Starts the embedded target as a process of its own, to be stopped, crashed, cut off and started again.
  *
  * In a process of its own it shares no memory, no event loop and no fate with the checker. The token goes to it
  * through its environment, where other users of the host cannot read it, as they could a command line.
@@ -10,6 +10,7 @@
 import { randomBytes } from "node:crypto";
 import { connectLightbits, type LightbitsOptions } from "../lightbits/service.ts";
 import type { VolumeService } from "../port.ts";
+import { type TargetFaults, TargetFaultError } from "../target-faults.ts";
 import { type Exit, TargetProcess } from "./target-process.ts";
 
 export interface LaunchOptions {
@@ -17,6 +18,10 @@ export interface LaunchOptions {
   readonly command: readonly string[];
   /** Where its volumes live; in its memory if absent, and then gone with it. */
   readonly directory?: string;
+  /** Has it keep unflushed writes in its memory, where a crash loses them; false if absent. */
+  readonly volatileCache?: boolean;
+  /** Decides which unflushed writes a crash loses, 0 to 2^32 - 1; 0 if absent. */
+  readonly volatileCacheSeed?: number;
   /** Bearer token; a random one if absent. */
   readonly token?: string;
   /** How long it may take until it serves; 20 s if absent. */
@@ -32,6 +37,8 @@ export interface LaunchOptions {
 export interface LaunchedTarget extends AsyncDisposable {
   /** The same service, whichever process answers. */
   readonly service: VolumeService;
+  /** What can be done to it; a crash needs a directory, and is not told as an unexpected exit. */
+  readonly faults: TargetFaults;
   readonly apiUrl: string;
   readonly nvmeEndpoint: string;
   /** Stays the same with a directory; volumes in memory are gone after a restart, and their subsystem too. */
@@ -50,7 +57,7 @@ export interface LaunchedTarget extends AsyncDisposable {
 
 /** @throws {LaunchError} If the target does not serve within the time; no process is left. */
 export async function launchEmbedded(options: LaunchOptions): Promise<LaunchedTarget> {
-  const { directory, readyTimeoutMs = 20_000, stopTimeoutMs = 10_000 } = options;
+  const { directory, volatileCacheSeed, readyTimeoutMs = 20_000, stopTimeoutMs = 10_000 } = options;
   const token = options.token ?? randomBytes(24).toString("base64url");
   const start = ({ apiPort, nvmePort }: { readonly apiPort: number; readonly nvmePort: number }) =>
     TargetProcess.start({
@@ -59,6 +66,8 @@ export async function launchEmbedded(options: LaunchOptions): Promise<LaunchedTa
         ...["--host", "127.0.0.1", "--nvme-port", String(nvmePort), "--api-port", String(apiPort)],
         ...["--token-env", "HARROW_TOKEN", "--exit-with-parent"],
         ...(directory === undefined ? [] : ["--directory", directory]),
+        ...(options.volatileCache ? ["--volatile-cache"] : []),
+        ...(volatileCacheSeed === undefined ? [] : ["--volatile-cache-seed", String(volatileCacheSeed)]),
       ],
       environment: { HARROW_TOKEN: token },
       readyTimeoutMs,
@@ -80,12 +89,50 @@ export async function launchEmbedded(options: LaunchOptions): Promise<LaunchedTa
     try {
       await service[Symbol.asyncDispose]();
     } finally {
-      await current.stop();
+      await stop();
     }
+  };
+  let last: Promise<unknown> = Promise.resolve();
+  /** Ends and starts follow each other, so that there are never two processes. */
+  const inTurn = <Result>(run: () => Promise<Result>): Promise<Result> => {
+    const done = last.then(run);
+    last = done.catch(() => {});
+    return done;
+  };
+  const startAgain = async (): Promise<void> => {
+    if (disposal !== undefined)
+      throw new TargetFaultError("the target is disposed of and cannot be started again");
+    ({ process: current, ready } = await start(ports));
+  };
+  const stop = () => inTurn(() => current.stop());
+  const restart = () =>
+    inTurn(async () => {
+      await current.stop();
+      await startAgain();
+    });
+  const crash = () =>
+    inTurn(async () => {
+      if (directory === undefined) {
+        const why =
+          "keeps its volumes in memory and would come back without them: launch it with a directory";
+        throw new TargetFaultError(`the target cannot crash: it ${why}`);
+      }
+      await current.kill();
+      await startAgain();
+    });
+  const faults: TargetFaults = {
+    crash: () => asFault("crash and come back", crash()),
+    stop: () => asFault("stop", stop()),
+    restart: () => asFault("restart", restart()),
+    resetConnections: () => current.faults.resetConnections(),
+    setPaused: (isPaused) => current.faults.setPaused(isPaused),
+    setDelay: (delayMs) => current.faults.setDelay(delayMs),
+    setCut: (isCut) => current.faults.setCut(isCut),
   };
   let disposal: Promise<void> | undefined;
   return {
     service,
+    faults,
     apiUrl: api,
     nvmeEndpoint: nvme,
     get subsystemNqn() {
@@ -97,14 +144,20 @@ export async function launchEmbedded(options: LaunchOptions): Promise<LaunchedTa
     get stderrTail() {
       return current.stderrTail;
     },
-    stop: () => current.stop(),
-    kill: () => current.kill(),
-    restart: async () => {
-      await current.stop();
-      ({ process: current, ready } = await start(ports));
-    },
+    stop,
+    kill: () => inTurn(() => current.kill()),
+    restart,
     [Symbol.asyncDispose]: () => (disposal ??= dispose()),
   };
+}
+
+async function asFault(what: string, done: Promise<unknown>): Promise<void> {
+  try {
+    await done;
+  } catch (cause) {
+    if (cause instanceof TargetFaultError) throw cause;
+    throw new TargetFaultError(`the target did not ${what}: ${(cause as Error).message}`, { cause });
+  }
 }
 
 /** The port at the end of a URL without a path, or of `host:port`. */

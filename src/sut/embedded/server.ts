@@ -14,7 +14,7 @@ import { type Log, silentLog } from "../log.ts";
 import { isLoopback } from "../loopback.ts";
 import { openStore, type StoreOptions } from "../store/open.ts";
 import type { TargetOptions } from "../target/options.ts";
-import { serveTarget } from "../target/server.ts";
+import { type HostFaults, serveTarget } from "../target/server.ts";
 
 export interface EmbeddedOptions
   extends Pick<ControlPlaneOptions, "token" | "creatingMs" | "diffPageRangesMax" | "productVersion">,
@@ -41,6 +41,7 @@ export interface EmbeddedTarget extends AsyncDisposable {
   /** `host:port` of the NVMe/TCP target. */
   readonly nvmeEndpoint: string;
   readonly subsystemNqn: string;
+  readonly faults: HostFaults;
 }
 
 /** @throws {Error} If an option cannot be used, the store not opened or an address not bound; nothing stays open. */
@@ -62,6 +63,8 @@ export async function serveEmbedded(options: EmbeddedOptions): Promise<EmbeddedT
       host,
       port: options.nvmePort ?? 0,
       ...pick(options, ["headerDigest", "dataDigest", "mdts", "volatileWriteCache"]),
+      // Whoever is not told of the cache would never flush it.
+      ...(options.store.volatileCache !== undefined && { volatileWriteCache: true }),
       log,
     }),
   );
@@ -83,6 +86,7 @@ export async function serveEmbedded(options: EmbeddedOptions): Promise<EmbeddedT
     apiUrl: controlPlane.url,
     nvmeEndpoint: target.address,
     subsystemNqn,
+    faults: target,
     [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
   };
 }

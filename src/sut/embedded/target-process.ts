@@ -7,6 +7,8 @@
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
+import { FaultChannel } from "./fault-channel.ts";
+import { LineReader } from "./lines.ts";
 import { parseReadyLine, type ReadyMessage, readyLineLengthMax } from "./ready-line.ts";
 
 /** How a process ended: one of the two is a value, or none if it could not be started. */
@@ -34,6 +36,8 @@ export interface TargetProcessOptions {
 const stderrTailLength = 4096;
 
 export class TargetProcess {
+  /** Trouble for its hosts. */
+  readonly faults: FaultChannel;
   readonly #child: ChildProcessByStdio<Writable, Readable, Readable>;
   readonly #exit: Promise<Exit>;
   readonly #name: string;
@@ -48,12 +52,13 @@ export class TargetProcess {
     this.#stopTimeoutMs = stopTimeoutMs;
     const child = spawn(program, rest, {
       env: { ...process.env, ...environment },
-      // Standard input stays open and empty: it closes when this process ends, in whatever way.
+      // Standard input stays open, for commands: it closes when this process ends, in whatever way.
       stdio: ["pipe", "pipe", "pipe"],
       // A process group of its own: Ctrl-C reaches the checker, which then stops the target in order.
       detached: true,
     });
     this.#child = child;
+    this.faults = new FaultChannel((line) => void child.stdin.write(line));
     child.stdin.on("error", () => undefined);
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       this.#stderrTail = (this.#stderrTail + text).slice(-stderrTailLength);
@@ -64,6 +69,7 @@ export class TargetProcess {
         if (child.pid === undefined) resolve({ code: null, signal: null });
       });
       child.once("close", (code, signal) => {
+        this.faults.end(`the target has ${describeExit({ code, signal })}`);
         resolve({ code, signal });
         if (this.#isServing && !this.#isEnding)
           onUnexpectedExit?.(`${describeExit({ code, signal })}; ${this.#said()}`);
@@ -125,22 +131,25 @@ export class TargetProcess {
     }
   }
 
-  /** The ready message, or what is wrong with the first line. Later output is dropped. */
+  /** The ready message, or what is wrong with the first line. Later lines answer commands. */
   #firstLine(): Promise<ReadyMessage | LaunchError> {
     return new Promise((resolve) => {
-      let text = "";
-      this.#child.stdout.setEncoding("utf8").on("data", (part: string) => {
-        if (text.length > readyLineLengthMax || text.includes("\n")) return;
-        text += part;
-        const end = text.indexOf("\n");
-        if (end >= 0) {
-          const line = text.slice(0, end);
+      let isFirst = true;
+      const lines = new LineReader({
+        lengthMax: readyLineLengthMax,
+        onTooLong: () =>
+          resolve(this.#problem(`said more than ${readyLineLengthMax} characters without a line break`)),
+        onLine: (line) => {
+          if (!isFirst) {
+            this.faults.said(line);
+            return;
+          }
+          isFirst = false;
           const got = line.slice(0, 200);
           resolve(parseReadyLine(line) ?? this.#problem(`was to say {"ready":…} first, and said '${got}'`));
-        } else if (text.length > readyLineLengthMax) {
-          resolve(this.#problem(`said more than ${readyLineLengthMax} characters without a line break`));
-        }
+        },
       });
+      this.#child.stdout.setEncoding("utf8").on("data", (part: string) => lines.feed(part));
     });
   }
 

@@ -21,7 +21,7 @@ import { type CommandSlot, type Loss, type QueueRequest, transferDirection } fro
 import type { QueueConnection } from "./connection.ts";
 import { ControllerError, refusedBy } from "./errors.ts";
 import { RequestFifo } from "./request-fifo.ts";
-import type { Ticker } from "./timers.ts";
+import type { Ticker } from "./ticker.ts";
 
 /** A completion, taken apart. */
 export interface AdminCompletion {

@@ -3,9 +3,9 @@
  *
  * @packageDocumentation
  */
+import type { Clock } from "../clock.ts";
 import type { DigestModes } from "./initialization.ts";
 import type { Log } from "../log.ts";
-import type { Timers } from "./timers.ts";
 
 export interface AssociationOptions extends DigestModes {
   readonly host: string;
@@ -23,6 +23,7 @@ export interface AssociationOptions extends DigestModes {
   /** Longest wait for the answer to a command; afterwards the association is given up. */
   readonly commandTimeoutMs: number;
   readonly connectTimeoutMs: number;
-  readonly timers: Timers;
+  /** Drives deadlines, Keep Alive and reconnecting. */
+  readonly clock: Clock;
   readonly log: Log;
 }

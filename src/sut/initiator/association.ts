@@ -23,7 +23,7 @@ import type { Loss } from "./command-slot.ts";
 import { QueueConnection } from "./connection.ts";
 import { ControllerError, messageOf } from "./errors.ts";
 import { KeepAlive } from "./keep-alive.ts";
-import { type Ticker, ticksOf } from "./timers.ts";
+import { type Ticker, ticksOf } from "./ticker.ts";
 
 export interface AssociationEvents {
   /** Room for I/O commands. */
@@ -148,7 +148,7 @@ export class Association {
     const closing: Loss = { code: "ERR_CLOSED", message: "the controller is being closed" };
     for (const queue of this.#queues) queue.close(closing);
     try {
-      await shutDownController(this.#admin, this.#options.timers);
+      await shutDownController(this.#admin, this.#options.clock);
     } catch (error) {
       this.#options.log.debug(`shutdown of ${this.#options.subsystemNqn}: ${messageOf(error)}`);
     } finally {
@@ -183,7 +183,7 @@ export class Association {
       const message = "the controller demands authentication, which is not supported here";
       throw new ControllerError("ERR_UNSUPPORTED", message, { isPermanent: true });
     }
-    const mqes = await enableController(admin, options.timers, this.#abort.signal);
+    const mqes = await enableController(admin, options.clock, this.#abort.signal);
     this.#identity = decodeControllerIdentity(await admin.identify(identifyCns.controller, 0));
     checkIdentity(this.#identity, this.#cntlid, options);
     if (options.ioQueueCount > 0) {

@@ -6,6 +6,7 @@
  * @see NVM Express Base Specification, controller initialization and shutdown for message-based controllers.
  * @packageDocumentation
  */
+import { type Clock, delay } from "../clock.ts";
 import { identifyCns } from "../nvme/commands.ts";
 import { controllerConfiguration, controllerStatus, decodeCapabilities, property } from "../nvme/fabrics.ts";
 import {
@@ -18,7 +19,6 @@ import type { AdminQueue } from "./admin-queue.ts";
 import type { AssociationOptions } from "./association-options.ts";
 import { ControllerError } from "./errors.ts";
 import type { Log } from "../log.ts";
-import { delay, type Timers } from "./timers.ts";
 
 const shutdownPollMs = 20;
 const shutdownPollsMax = 50;
@@ -30,7 +30,7 @@ const shutdownPollsMax = 50;
  */
 export async function enableController(
   admin: AdminQueue,
-  timers: Timers,
+  clock: Clock,
   signal: AbortSignal,
 ): Promise<number> {
   const { low, high } = await admin.getProperty("CAP", property.cap, true);
@@ -48,7 +48,7 @@ export async function enableController(
       );
     }
     if ((csts & controllerStatus.ready) !== 0) return cap.mqes;
-    await delay(timers, 20, signal);
+    await delay(clock, 20, signal);
   }
   throw new ControllerError("ERR_TIMEOUT", `controller was not ready within ${polls * 20} ms`);
 }
@@ -89,12 +89,12 @@ export async function readLimits(admin: AdminQueue, log: Log): Promise<CommandSe
 }
 
 /** Asks for a normal shutdown and waits a second at most until it is complete. */
-export async function shutDownController(admin: AdminQueue, timers: Timers): Promise<void> {
+export async function shutDownController(admin: AdminQueue, clock: Clock): Promise<void> {
   const { enable, entrySizes, shutdownNormal } = controllerConfiguration;
   await admin.setProperty("CC", property.cc, enable | entrySizes | shutdownNormal);
   for (let poll = 0; poll < shutdownPollsMax; poll++) {
     const { low } = await admin.getProperty("CSTS", property.csts, false);
     if ((low & controllerStatus.shutdownMask) === controllerStatus.shutdownComplete) return;
-    await delay(timers, shutdownPollMs, undefined);
+    await delay(clock, shutdownPollMs, undefined);
   }
 }

@@ -8,6 +8,7 @@
  * @packageDocumentation
  */
 import { connect, type Socket } from "node:net";
+import type { Clock } from "../clock.ts";
 import { sglIdentifier, writeSgl } from "../nvme/commands.ts";
 import { readCqeCid, readCqeDw0, readCqeDw1, readCqeStatus } from "../nvme/completions.ts";
 import { type PduHandler, PduReader } from "../nvme/framing.ts";
@@ -37,7 +38,7 @@ import { DataTransfers } from "./data-transfers.ts";
 import { abortedError, ControllerError } from "./errors.ts";
 import { type DigestModes, icReqOf, termsOf } from "./initialization.ts";
 import { Outbox } from "./outbox.ts";
-import type { Ticker, Timers } from "./timers.ts";
+import type { Ticker } from "./ticker.ts";
 
 export interface QueueConnectionOptions extends DigestModes {
   readonly host: string;
@@ -50,7 +51,7 @@ export interface QueueConnectionOptions extends DigestModes {
   readonly inCapsuleLengthMax: number;
   /** Longest wait for the socket and for ICResp. */
   readonly connectTimeoutMs: number;
-  readonly timers: Timers;
+  readonly clock: Clock;
   readonly ticker: Ticker;
   readonly signal: AbortSignal | undefined;
   /** A command has ended or the socket has drained: there may be room for more. */
@@ -86,21 +87,21 @@ export class QueueConnection implements PduHandler {
    */
   static open(options: QueueConnectionOptions): Promise<QueueConnection> {
     return new Promise((resolve, reject) => {
-      const { signal, timers } = options;
+      const { signal, clock } = options;
       const where = `connecting queue ${options.qid} to ${options.host}:${options.port}`;
       if (signal?.aborted) {
         reject(abortedError(where, signal));
         return;
       }
       const connection = new QueueConnection(options, (loss) => {
-        timers.clearTimeout(deadline);
+        clock.clearTimeout(deadline);
         signal?.removeEventListener("abort", onAbort);
         if (loss === undefined) resolve(connection);
         else reject(new ControllerError(loss.code, `${where}: ${loss.message}`, loss));
       });
       const onAbort = () => connection.close({ code: "ERR_ABORTED", message: "aborted" });
       signal?.addEventListener("abort", onAbort, { once: true });
-      const deadline = timers.setTimeout(() => {
+      const deadline = clock.setTimeout(() => {
         const message = `no answer within ${options.connectTimeoutMs} ms`;
         connection.close({ code: "ERR_TIMEOUT", message });
       }, options.connectTimeoutMs);

@@ -6,6 +6,7 @@
  *
  * @packageDocumentation
  */
+import { delay, systemClock } from "../clock.ts";
 import { asyncEvent, nsidBroadcast } from "../nvme/commands.ts";
 import { namespaceListCountMax } from "../nvme/identify.ts";
 import { logPage } from "../nvme/log-pages.ts";
@@ -21,7 +22,7 @@ import { listNames, type NamespaceNames, type NamespaceSelector } from "./namesp
 import { OpenDevices } from "./open-devices.ts";
 import { isTold, reconnectDelayMs, type ReconnectPolicy, reconnectPolicyDefault } from "./reconnect.ts";
 import { RequestFifo } from "./request-fifo.ts";
-import { delay, systemTimers, Ticker, ticksOf } from "./timers.ts";
+import { Ticker, ticksOf } from "./ticker.ts";
 import { counted } from "./wording.ts";
 
 /** Everything but the addresses has a default. */
@@ -40,7 +41,7 @@ export const controllerDefaults = {
   keepAliveMs: 5_000,
   commandTimeoutMs: 30_000,
   connectTimeoutMs: 10_000,
-  timers: systemTimers,
+  clock: systemClock,
   log: silentLog,
 } as const satisfies Partial<AssociationOptions>;
 
@@ -97,7 +98,7 @@ export class Controller implements RequestCarrier, AsyncDisposable {
   constructor(options: AssociationOptions, reconnect: ReconnectPolicy) {
     this.#options = options;
     this.#reconnect = reconnect;
-    this.#ticker = new Ticker(options.timers);
+    this.#ticker = new Ticker(options.clock);
     this.#devices = new OpenDevices(this, options.subsystemNqn);
     this.timeoutTicks = ticksOf(options.commandTimeoutMs);
     this.#ticker.add(() => this.#fifo.expire(this.#ticker.tick, this.#waitedTooLong()));
@@ -174,7 +175,7 @@ export class Controller implements RequestCarrier, AsyncDisposable {
 
   async withinDeadline(promise: Promise<void>): Promise<void> {
     const done = new AbortController();
-    const deadline = delay(this.#options.timers, this.#options.commandTimeoutMs, done.signal);
+    const deadline = delay(this.#options.clock, this.#options.commandTimeoutMs, done.signal);
     try {
       await Promise.race([promise, deadline]);
     } finally {
@@ -271,12 +272,12 @@ export class Controller implements RequestCarrier, AsyncDisposable {
   }
 
   async #reassociate(loss: Loss): Promise<void> {
-    const { log, timers, subsystemNqn } = this.#options;
+    const { log, clock, subsystemNqn } = this.#options;
     const { signal } = this.#closing;
     let last = loss.message;
     for (let attempt = 1; attempt <= this.#reconnect.attemptsMax; attempt++) {
       try {
-        await delay(timers, reconnectDelayMs(this.#reconnect, attempt), signal);
+        await delay(clock, reconnectDelayMs(this.#reconnect, attempt), signal);
         await this.#associate(signal);
         return;
       } catch (error) {
@@ -328,7 +329,7 @@ export class Controller implements RequestCarrier, AsyncDisposable {
     this.#changeListeners.add(onChange);
     const signals = [change.signal, this.#closing.signal, ...(signal === undefined ? [] : [signal])];
     try {
-      await delay(this.#options.timers, namespacePollMs, AbortSignal.any(signals));
+      await delay(this.#options.clock, namespacePollMs, AbortSignal.any(signals));
     } catch {
       if (signal?.aborted) throw abortedError("waiting for a namespace", signal);
     } finally {

@@ -18,7 +18,7 @@ import { Association } from "./association.ts";
 import type { AssociationOptions } from "./association-options.ts";
 import { controllerDefaults } from "./controller.ts";
 import { ControllerError } from "./errors.ts";
-import { Ticker } from "./timers.ts";
+import { Ticker } from "./ticker.ts";
 
 export type DiscoveryOptions = Partial<Omit<AssociationOptions, "subsystemNqn">> &
   Pick<AssociationOptions, "host" | "port" | "hostNqn" | "hostId"> & { readonly signal?: AbortSignal };
@@ -37,7 +37,7 @@ const entriesPerRead = 16;
 export async function discover(options: DiscoveryOptions): Promise<DiscoveryEntry[]> {
   const { signal, ...rest } = options;
   const merged = { ...controllerDefaults, ...rest };
-  const ticker = new Ticker(merged.timers);
+  const ticker = new Ticker(merged.clock);
   const events = { onRoom: () => {}, onLost: () => {}, onAsyncEvent: () => {} };
   try {
     const association = await Association.open(

@@ -10,21 +10,21 @@ import { describeStatus } from "../nvme/status.ts";
 import type { AdminQueue } from "./admin-queue.ts";
 import type { AssociationOptions } from "./association-options.ts";
 import { messageOf } from "./errors.ts";
-import { ticksOf } from "./timers.ts";
+import { ticksOf } from "./ticker.ts";
 
 export class KeepAlive {
-  readonly #options: Pick<AssociationOptions, "keepAliveMs" | "timers" | "log">;
+  readonly #options: Pick<AssociationOptions, "keepAliveMs" | "clock" | "log">;
   #timer: unknown;
 
-  constructor(options: Pick<AssociationOptions, "keepAliveMs" | "timers" | "log">) {
+  constructor(options: Pick<AssociationOptions, "keepAliveMs" | "clock" | "log">) {
     this.#options = options;
   }
 
   /** Sends on `admin` until {@link stop}; nothing if keep alive is turned off. */
   start(admin: AdminQueue): void {
-    const { keepAliveMs, timers, log } = this.#options;
+    const { keepAliveMs, clock, log } = this.#options;
     if (keepAliveMs === 0) return;
-    this.#timer = timers.setTimeout(() => {
+    this.#timer = clock.setTimeout(() => {
       this.start(admin);
       admin
         .execute({
@@ -43,6 +43,6 @@ export class KeepAlive {
 
   /** May be repeated. */
   stop(): void {
-    this.#options.timers.clearTimeout(this.#timer);
+    this.#options.clock.clearTimeout(this.#timer);
   }
 }

@@ -7,6 +7,7 @@
  * @packageDocumentation
  */
 
+import type { Clock } from "../clock.ts";
 import { ControllerError } from "../initiator/errors.ts";
 import {
   type BlockDevice,
@@ -46,6 +47,7 @@ export interface DataPathOptions {
   readonly clusterInfo: () => Promise<ClusterInfo>;
   /** Deadline for opening a namespace. */
   readonly waitTimeoutMs: number;
+  readonly clock: Clock;
 }
 
 /** A volume that was just created may be announced to hosts a little later. */
@@ -64,8 +66,18 @@ export class DataPath implements AsyncDisposable {
 
   /** @throws {ServiceError} Also for whatever goes wrong with the connection. */
   async openNamespace(uuid: string, { signal }: CallOptions = {}): Promise<BlockDevice> {
+    const { waitTimeoutMs, clock } = this.#options;
+    const deadline = new AbortController();
+    const timer = clock.setTimeout(() => deadline.abort(), waitTimeoutMs);
+    try {
+      return await this.#openWithin(deadline.signal, uuid, signal);
+    } finally {
+      clock.clearTimeout(timer);
+    }
+  }
+
+  async #openWithin(deadline: AbortSignal, uuid: string, signal?: AbortSignal): Promise<BlockDevice> {
     const { waitTimeoutMs } = this.#options;
-    const deadline = AbortSignal.timeout(waitTimeoutMs);
     const either = signal === undefined ? deadline : AbortSignal.any([signal, deadline]);
     for (let attempt = 1; ; attempt++) {
       const connecting = this.#shared();

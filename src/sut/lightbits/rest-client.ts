@@ -9,6 +9,7 @@
 
 import { readFile } from "node:fs/promises";
 import { Agent, type Dispatcher, errors, request } from "undici";
+import type { Clock } from "../clock.ts";
 import { isLoopback } from "../loopback.ts";
 import { type CallOptions, ServiceError } from "../port.ts";
 import { type Answer, printable, readAnswer } from "./answer.ts";
@@ -27,6 +28,8 @@ export interface RestClientOptions {
   readonly callTimeoutMs: number;
   /** Longest answer that is read, in bytes. */
   readonly answerBytesMax: number;
+  /** Measures the deadline of a call. */
+  readonly clock: Clock;
   /** Stands in for the network. */
   readonly dispatcher?: Dispatcher;
 }
@@ -101,9 +104,9 @@ export class RestClient implements AsyncDisposable {
     const stop = new AbortController();
     const onAbort = () => stop.abort();
     signal?.addEventListener("abort", onAbort, { once: true });
-    const { callTimeoutMs } = this.#options;
+    const { callTimeoutMs, clock } = this.#options;
     let late = false;
-    const timer = setTimeout(() => {
+    const timer = clock.setTimeout(() => {
       late = true;
       stop.abort();
     }, callTimeoutMs);
@@ -117,7 +120,7 @@ export class RestClient implements AsyncDisposable {
         throw new ServiceError("ERR_TIMEOUT", `${name}: no answer within ${callTimeoutMs} ms`, { cause });
       throw this.#transportError(name, cause);
     } finally {
-      clearTimeout(timer);
+      clock.clearTimeout(timer);
       signal?.removeEventListener("abort", onAbort);
     }
     return decode(name, readAnswer(name, answer));

@@ -18,6 +18,7 @@ import {
   type Volume,
   type VolumeService,
 } from "../port.ts";
+import { type Clock, systemClock } from "../clock.ts";
 import { LightbitsApi } from "./api.ts";
 import { createByName } from "./creation.ts";
 import { type ConnectNamespaces, DataPath } from "./data-path.ts";
@@ -41,6 +42,8 @@ export interface LightbitsOptions
   readonly answerBytesMax?: number;
   /** Makes the connection that volumes are opened through. */
   readonly connectNamespaces: ConnectNamespaces;
+  /** Time of every wait and deadline; the system's if absent. */
+  readonly clock?: Clock;
   /** Draws from [0, 1) for the jitter of delays. */
   readonly random?: () => number;
 }
@@ -58,6 +61,7 @@ export async function connectLightbits(options: LightbitsOptions): Promise<Volum
     ...options,
     callTimeoutMs: options.callTimeoutMs ?? 30_000,
     answerBytesMax: options.answerBytesMax ?? 16 * 2 ** 20,
+    clock: options.clock ?? systemClock,
   });
   return new LightbitsService(client, options);
 }
@@ -73,13 +77,14 @@ class LightbitsService implements VolumeService {
   constructor(client: RestClient, options: LightbitsOptions) {
     this.#client = client;
     this.#options = options;
-    const { waitTimeoutMs = 120_000, random = Math.random } = options;
-    this.#patience = new Patience({ waitTimeoutMs, random });
+    const { waitTimeoutMs = 120_000, random = Math.random, clock = systemClock } = options;
+    this.#patience = new Patience({ waitTimeoutMs, random, clock });
     this.#api = new LightbitsApi(client, options.project ?? "default");
     this.#dataPath = new DataPath({
       connect: options.connectNamespaces,
       clusterInfo: () => this.#patience.whileBusy(() => this.#api.clusterInfo()),
       waitTimeoutMs,
+      clock,
     });
   }
 

@@ -5,7 +5,7 @@
  * @packageDocumentation
  */
 
-import { setTimeout as sleep } from "node:timers/promises";
+import { type Clock, delay } from "../clock.ts";
 import { type CallOptions, ServiceError, type Snapshot, type Volume } from "../port.ts";
 
 interface Delays {
@@ -24,20 +24,25 @@ export class Backoff {
   readonly #delayMsMax: number;
   readonly #totalMs: number;
   readonly #random: () => number;
-  readonly #startMs = performance.now();
+  readonly #clock: Clock;
+  readonly #startMs: number;
   #nextMs: number;
   #waitCount = 0;
 
-  constructor(options: Delays & { readonly totalMs: number; readonly random: () => number }) {
+  constructor(
+    options: Delays & { readonly totalMs: number; readonly random: () => number; readonly clock: Clock },
+  ) {
     this.#nextMs = options.firstMs;
     this.#delayMsMax = options.delayMsMax;
     this.#totalMs = options.totalMs;
     this.#random = options.random;
+    this.#clock = options.clock;
+    this.#startMs = options.clock.now();
   }
 
   /** For messages: how long and how often has been waited. */
   get summary(): string {
-    return `${((performance.now() - this.#startMs) / 1000).toFixed(1)} s and ${this.#waitCount + 1} tries`;
+    return `${((this.#clock.now() - this.#startMs) / 1000).toFixed(1)} s and ${this.#waitCount + 1} tries`;
   }
 
   /**
@@ -47,13 +52,13 @@ export class Backoff {
    * @throws {ServiceError} `ERR_ABORTED`.
    */
   async wait(signal: AbortSignal | undefined): Promise<boolean> {
-    const leftMs = this.#startMs + this.#totalMs - performance.now();
+    const leftMs = this.#startMs + this.#totalMs - this.#clock.now();
     if (leftMs <= 0) return false;
     const delayMs = Math.min(this.#nextMs * (0.5 + this.#random() / 2), leftMs);
     this.#nextMs = Math.min(this.#nextMs * 2, this.#delayMsMax);
     this.#waitCount += 1;
     try {
-      await sleep(delayMs, undefined, signal === undefined ? {} : { signal });
+      await delay(this.#clock, delayMs, signal);
     } catch (cause) {
       throw new ServiceError("ERR_ABORTED", "the wait was cancelled", { cause });
     }
@@ -71,18 +76,29 @@ export interface AwaitedObject<Shown extends Volume | Snapshot> {
 export class Patience {
   readonly #waitTimeoutMs: number;
   readonly #random: () => number;
+  readonly #clock: Clock;
 
   /**
    * @param options.waitTimeoutMs - Limit of one wait in all.
    * @param options.random - Draws from [0, 1); spreads clients that wait for the same thing.
    */
-  constructor(options: { readonly waitTimeoutMs: number; readonly random: () => number }) {
+  constructor(options: {
+    readonly waitTimeoutMs: number;
+    readonly random: () => number;
+    readonly clock: Clock;
+  }) {
     this.#waitTimeoutMs = options.waitTimeoutMs;
     this.#random = options.random;
+    this.#clock = options.clock;
   }
 
   backoff(delays: Delays = busyDelays): Backoff {
-    return new Backoff({ ...delays, totalMs: this.#waitTimeoutMs, random: this.#random });
+    return new Backoff({
+      ...delays,
+      totalMs: this.#waitTimeoutMs,
+      random: this.#random,
+      clock: this.#clock,
+    });
   }
 
   /**

@@ -13,14 +13,19 @@ import { restoreState } from "./restore.ts";
 import { SqliteJournal } from "./sqlite-journal.ts";
 import { emptyState } from "./store-state.ts";
 import { ThinStore } from "./thin-store.ts";
+import type { VolatileCacheOptions } from "./volatile-cache.ts";
 
-export type StoreOptions =
+export type StoreOptions = {
+  /** Keeps what is not flushed in this process's memory, where a crash loses it; no such cache if absent. */
+  readonly volatileCache?: VolatileCacheOptions;
+} & (
   | { readonly kind: "memory" }
   | {
       readonly kind: "directory";
       /** Made if it does not exist; else empty, or a store. */
       readonly path: string;
-    };
+    }
+);
 
 const blockSizes = [512, 4096] as const;
 const metadataFile = "metadata.sqlite";
@@ -31,20 +36,21 @@ const metadataFile = "metadata.sqlite";
  * A directory holds `metadata.sqlite` and one sparse file of blocks per block size. It is held exclusively.
  *
  * @throws {StoreError} `ERR_NOT_NOW` if another process uses the directory, `ERR_INVALID` if it holds something
- *   else or another format, `ERR_CORRUPT` if it is damaged, `ERR_IO` if it cannot be read or written.
+ *   else or another format or an option is out of range, `ERR_CORRUPT` if it is damaged, `ERR_IO` if it cannot
+ *   be read or written.
  */
 export async function openStore(options: StoreOptions): Promise<VolumeStore> {
   switch (options.kind) {
     case "memory":
-      return openMemory();
+      return openMemory(options.volatileCache);
     case "directory":
-      return openDirectory(options.path);
+      return openDirectory(options.path, options.volatileCache);
     default:
       return unreachable(options);
   }
 }
 
-function openMemory(): VolumeStore {
+function openMemory(volatileCache: VolatileCacheOptions | undefined): VolumeStore {
   const arenas = new Map(
     blockSizes.map((blockSizeBytes) => [
       blockSizeBytes,
@@ -55,10 +61,10 @@ function openMemory(): VolumeStore {
       }),
     ]),
   );
-  return new ThinStore({ restore: () => emptyState({ arenas, isTracked: false }) });
+  return new ThinStore({ restore: () => emptyState({ arenas, isTracked: false }), volatileCache });
 }
 
-function openDirectory(path: string): VolumeStore {
+function openDirectory(path: string, volatileCache: VolatileCacheOptions | undefined): VolumeStore {
   try {
     mkdirSync(path, { recursive: true });
     const names = readdirSync(path);
@@ -80,6 +86,7 @@ function openDirectory(path: string): VolumeStore {
     }
     return new ThinStore({
       journal,
+      volatileCache,
       restore: (commits) => restoreState(journal.load(), media, commits),
     });
   } catch (error) {

@@ -33,7 +33,8 @@ import {
 import { Removal } from "./removal.ts";
 import { checkBase, checkIsOf, checkName, checkPage, checkSize } from "./request-checks.ts";
 import { addLayer, type StoreState, takeChange } from "./store-state.ts";
-import { describeSnapshot, describeVolume } from "./thin-volume.ts";
+import { describeSnapshot, describeVolume, type ThinVolume } from "./thin-volume.ts";
+import { VolatileCache, type VolatileCacheOptions, VolumeCache } from "./volatile-cache.ts";
 
 export class ThinStore implements VolumeStore {
   readonly #state: StoreState;
@@ -41,17 +42,21 @@ export class ThinStore implements VolumeStore {
   readonly #commits: CommitQueue;
   readonly #changes: ObjectChanges;
   readonly #removal: Removal;
+  readonly #cache: VolatileCache | undefined;
   readonly #operations = new Set<Promise<unknown>>();
   #disposed: Promise<void> | undefined;
 
   /**
    * @param options.restore - Gives the objects that the store starts with; the store closes their media.
    * @param options.journal - Keeps the metadata; without one the store forgets all when it is closed.
+   * @param options.volatileCache - Keeps unflushed blocks in memory; without it they go to the media at once.
    */
   constructor(options: {
     readonly restore: (commits: CommitQueue) => StoreState;
     readonly journal?: MetadataJournal;
+    readonly volatileCache?: VolatileCacheOptions | undefined;
   }) {
+    this.#cache = options.volatileCache && new VolatileCache(options.volatileCache);
     this.#journal = options.journal;
     this.#commits = new CommitQueue({
       commit: () => this.#commit(),
@@ -61,6 +66,7 @@ export class ThinStore implements VolumeStore {
     this.#changes = new ObjectChanges(this.#state, this.#commits);
     this.#removal = new Removal({ state: this.#state, commits: this.#commits, changes: this.#changes });
     this.#removal.settle();
+    for (const volume of this.#state.volumes.values()) this.#giveCache(volume);
   }
 
   get volumes(): readonly StoredVolume[] {
@@ -115,6 +121,7 @@ export class ThinStore implements VolumeStore {
       const blockCount = source?.blockCount ?? request.sizeBytes / blockSizeBytes;
       const { name } = request;
       const volume = addVolume(this.#state, { name, arena, blockCount, source }, this.#commits);
+      this.#giveCache(volume);
       this.#changes.note();
       this.#changes.tell({ kind: "volume", uuid: volume.uuid });
       await this.#commits.commit();
@@ -147,6 +154,7 @@ export class ThinStore implements VolumeStore {
       const volume = idleVolume(this.#state, uuid);
       checkSize(sizeBytes, volume.blockSizeBytes);
       const blockCount = sizeBytes / volume.blockSizeBytes;
+      volume.writeBack();
       if (blockCount < volume.blockCount) dropBlocksFrom(volume.head, blockCount);
       this.#changes.setBlockCount(volume, blockCount);
       this.#changes.setVolumeState(volume, "updating");
@@ -159,6 +167,8 @@ export class ThinStore implements VolumeStore {
   deleteVolume(uuid: string): Promise<void> {
     return this.#operation(async () => {
       const volume = idleVolume(this.#state, uuid);
+      // Also makes room for others: nobody will flush it any more.
+      volume.writeBack();
       volume.isServed = false;
       this.#changes.setVolumeState(volume, "deleting");
       this.#changes.tell({ kind: "namespace-removed", nsid: volume.nsid });
@@ -174,6 +184,7 @@ export class ThinStore implements VolumeStore {
     return this.#operation(async () => {
       checkName(request.name, snapshotNamed(this.#state, request.name));
       const volume = idleVolume(this.#state, request.volumeUuid);
+      volume.writeBack();
       const snapshot = addSnapshot(this.#state, request.name, volume);
       this.#changes.note();
       this.#changes.tell({ kind: "snapshot", uuid: snapshot.uuid });
@@ -200,6 +211,7 @@ export class ThinStore implements VolumeStore {
       const volume = idleVolume(this.#state, volumeUuid);
       const snapshot = usableSnapshot(this.#state, snapshotUuid);
       checkIsOf(snapshot, volumeUuid);
+      volume.writeBack();
       const abandoned = volume.head;
       volume.head = addLayer(this.#state, abandoned.arena, snapshot.layer);
       this.#changes.setBlockCount(volume, snapshot.blockCount);
@@ -235,11 +247,23 @@ export class ThinStore implements VolumeStore {
     await Promise.allSettled(this.#operations);
     for (const volume of this.#state.volumes.values()) volume.isServed = false;
     try {
+      for (const volume of this.#state.volumes.values()) volume.writeBack();
+    } finally {
+      await this.#close();
+    }
+  }
+
+  async #close(): Promise<void> {
+    try {
       await this.#commits.close();
     } finally {
       this.#journal?.close();
       for (const arena of this.#state.arenas.values()) arena.medium.close();
     }
+  }
+
+  #giveCache(volume: ThinVolume): void {
+    if (this.#cache !== undefined) volume.cache = new VolumeCache(this.#cache, volume);
   }
 
   async #commit(): Promise<void> {

@@ -7,6 +7,7 @@ import { allocatedBlockCount, readBlocks } from "./chain.ts";
 import type { CommitQueue } from "./commit-queue.ts";
 import type { Layer } from "./layer.ts";
 import type { SnapshotRow, VolumeRow } from "./metadata.ts";
+import type { PartialFlush } from "./partial-flush.ts";
 import {
   type Namespace,
   type StoredSnapshot,
@@ -15,8 +16,9 @@ import {
   type StoredVolumeState,
   StoreError,
 } from "./port.ts";
+import type { CachedVolume, VolumeCache } from "./volatile-cache.ts";
 
-export class ThinVolume implements Namespace {
+export class ThinVolume implements Namespace, PartialFlush, CachedVolume {
   readonly uuid: string;
   readonly nsid: number;
   readonly blockSizeBytes: number;
@@ -29,6 +31,8 @@ export class ThinVolume implements Namespace {
   head: Layer;
   /** False when the volume is deleted or the store is closed. */
   isServed = true;
+  /** Holds unflushed blocks, if the store was opened with a volatile cache. */
+  cache: VolumeCache | undefined;
   readonly #commits: CommitQueue;
   #allocated: { readonly head: Layer; readonly revision: number; readonly blockCount: number } | undefined;
 
@@ -46,6 +50,7 @@ export class ThinVolume implements Namespace {
     this.#commits = commits;
   }
 
+  /** Without what is still in the cache. */
   get allocatedBlockCount(): number {
     const { head } = this;
     if (this.#allocated?.head !== head || this.#allocated.revision !== head.revision) {
@@ -57,23 +62,48 @@ export class ThinVolume implements Namespace {
   read(block: number, blockCount: number, into: Uint8Array): void {
     this.#check(block, blockCount, into);
     readBlocks(this.head, block, blockCount, into);
+    this.cache?.overlay(block, blockCount, into);
   }
 
   write(block: number, blockCount: number, from: Uint8Array): void {
     this.#check(block, blockCount, from);
-    this.#commits.touch();
-    this.head.write(block, blockCount, from);
+    if (this.cache === undefined) this.writeThrough(block, blockCount, from);
+    else this.cache.write(block, blockCount, from);
   }
 
   zero(block: number, blockCount: number): void {
     this.#check(block, blockCount, undefined);
-    this.#commits.touch();
-    this.head.zero(block, blockCount);
+    if (this.cache === undefined) this.zeroThrough(block, blockCount);
+    else this.cache.zero(block, blockCount);
   }
 
   async flush(): Promise<void> {
     this.#check(0, 0, undefined);
+    this.writeBack();
     await this.#commits.commit();
+  }
+
+  async flushBlocks(block: number, blockCount: number): Promise<void> {
+    this.#check(block, blockCount, undefined);
+    this.cache?.writeBack(block, blockCount);
+    await this.#commits.commit();
+  }
+
+  /** Hands all that is cached to the layers, for the next commit. */
+  writeBack(): void {
+    this.cache?.writeBack(0, this.blockCount);
+  }
+
+  /** Writes past the cache. */
+  writeThrough(block: number, blockCount: number, from: Uint8Array): void {
+    this.#commits.touch();
+    this.head.write(block, blockCount, from);
+  }
+
+  /** Zeroes past the cache. */
+  zeroThrough(block: number, blockCount: number): void {
+    this.#commits.touch();
+    this.head.zero(block, blockCount);
   }
 
   #check(block: number, blockCount: number, bytes: Uint8Array | undefined): void {

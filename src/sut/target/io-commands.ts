@@ -30,6 +30,7 @@ import {
 import { fatalErrorStatus, PduError } from "../nvme/pdu.ts";
 import type { Slab } from "../nvme/slab.ts";
 import { type StatusCode, statusCode } from "../nvme/status.ts";
+import { flushBlocks } from "../store/partial-flush.ts";
 import type { Namespace } from "../store/port.ts";
 import type { CommandSlot, SlotState } from "./command-slots.ts";
 import type { Controller } from "./controller.ts";
@@ -164,7 +165,8 @@ export class IoCommands {
     const isForced = (readControl(view, at) & ioControl.forceUnitAccess) !== 0;
     if (isForced && this.#target.configuration.volatileWriteCache) {
       const slot = this.#take(cid, "store", nvmOpcode.read, nsid, block, blockCount);
-      this.#whenFlushed(slot, namespace!.flush(), () => this.#sendPostponed(slot));
+      const flushed = flushBlocks(namespace!, block, blockCount);
+      this.#whenFlushed(slot, flushed, () => this.#sendPostponed(slot));
       return undefined;
     }
     if (this.#queue.outbox.backlogBytes <= backlogLengthMax) {
@@ -213,8 +215,10 @@ export class IoCommands {
     const { view, at } = capsule;
     const namespace = this.#volumes.namespace(readNsid(view, at))!;
     const from = capsule.data.bytes.subarray(0, capsule.dataLengthBytes);
-    const failure = this.#volumes.write(namespace, readSlba(view, at), readBlockCount(view, at), from);
-    return failure ?? this.#acknowledge(cid, namespace, readControl(view, at));
+    const block = readSlba(view, at);
+    const blockCount = readBlockCount(view, at);
+    const failure = this.#volumes.write(namespace, block, blockCount, from);
+    return failure ?? this.#acknowledge(cid, namespace, readControl(view, at), block, blockCount);
   }
 
   #compare(cid: number, capsule: Capsule): StatusCode | undefined {
@@ -236,7 +240,7 @@ export class IoCommands {
     const failure =
       this.#volumes.rangeProblem(namespace, block, blockCount) ??
       this.#volumes.zero(namespace!, block, blockCount);
-    return failure ?? this.#acknowledge(cid, namespace!, readControl(view, at));
+    return failure ?? this.#acknowledge(cid, namespace!, readControl(view, at), block, blockCount);
   }
 
   #datasetManagement(cid: number, capsule: Capsule): StatusCode | undefined {
@@ -251,7 +255,7 @@ export class IoCommands {
     if (problem !== undefined) return problem;
     if (capsule.dataLengthBytes === 0) return this.#request(cid, capsule);
     const failure = this.#volumes.deallocate(namespace, capsule.data.view, deallocatedCount(view, at));
-    return failure ?? this.#acknowledge(cid, namespace, 0);
+    return failure ?? this.#acknowledge(cid, namespace, 0, 0, 0);
   }
 
   #flush(cid: number, nsid: number): StatusCode | undefined {
@@ -301,14 +305,14 @@ export class IoCommands {
 
   /** Ends a command in a slot; one that has to be durable when it succeeds waits for a flush first. */
   #finish(slot: CommandSlot, failure: StatusCode | undefined): void {
-    const { cid, opcode, nsid } = slot;
+    const { cid, opcode, nsid, isForcedUnitAccess, block, blockCount } = slot;
     this.#transfers.release(slot);
     const changesBlocks = opcode === nvmOpcode.write || opcode === nvmOpcode.datasetManagement;
-    const isDurable = slot.isForcedUnitAccess || !this.#controller.isWriteCacheEnabled;
+    const isDurable = isForcedUnitAccess || !this.#controller.isWriteCacheEnabled;
     const namespace = this.#volumes.namespace(nsid);
     if (failure === undefined && changesBlocks && isDurable && namespace !== undefined) {
       slot.state = "store";
-      this.#whenFlushed(slot, namespace.flush());
+      this.#whenFlushed(slot, this.#makeDurable(namespace, isForcedUnitAccess, block, blockCount));
       return;
     }
     this.#queue.slots.release(slot);
@@ -325,14 +329,27 @@ export class IoCommands {
   }
 
   /** Answers a write that has been applied, now or when it is on stable media. */
-  #acknowledge(cid: number, namespace: Namespace, control: number): undefined {
-    if ((control & ioControl.forceUnitAccess) === 0 && this.#controller.isWriteCacheEnabled) {
+  #acknowledge(
+    cid: number,
+    namespace: Namespace,
+    control: number,
+    block: number,
+    blockCount: number,
+  ): undefined {
+    const isForced = (control & ioControl.forceUnitAccess) !== 0;
+    if (!isForced && this.#controller.isWriteCacheEnabled) {
       this.#queue.succeed(cid);
     } else {
-      const slot = this.#take(cid, "store", nvmOpcode.flush, namespace.nsid, 0, 0);
-      this.#whenFlushed(slot, namespace.flush());
+      const slot = this.#take(cid, "store", nvmOpcode.flush, namespace.nsid, block, blockCount);
+      this.#whenFlushed(slot, this.#makeDurable(namespace, isForced, block, blockCount));
     }
     return undefined;
+  }
+
+  /** FUA is for the command's own blocks; with the write cache switched off nothing may stay behind. */
+  #makeDurable(namespace: Namespace, isForced: boolean, block: number, blockCount: number): Promise<void> {
+    const isForBlocksAlone = isForced && this.#controller.isWriteCacheEnabled;
+    return isForBlocksAlone ? flushBlocks(namespace, block, blockCount) : namespace.flush();
   }
 
   #whenFlushed(slot: CommandSlot, flushed: Promise<void>, next?: () => void): void {

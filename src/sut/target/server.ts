@@ -17,20 +17,32 @@ const tickMs = 250;
 /** Time for a peer to read the last bytes of a connection that we close, ms. */
 const lingerMs = 1000;
 
-/** A target that listens. Disposing closes every connection, may be repeated, and leaves the store open. */
-export interface ServedTarget extends AsyncDisposable {
-  readonly host: string;
-  readonly port: number;
-  /** `host:port`, with brackets around an IPv6 address. */
-  readonly address: string;
-  readonly subsystemNqn: string;
-  readonly connectionCount: number;
+/** Trouble that a target can make for its hosts. */
+export interface HostFaults {
   /** Resets every connection (RST), as a crash of the target would; hosts may connect anew. */
   resetConnections(): void;
   /** Stops listening to hosts, or goes on. Connections stay; hosts see a target that stands still. */
   setPaused(isPaused: boolean): void;
   /** Delays everything that arrives from now on by so many ms; 0 for no delay. */
   setDelay(delayMs: number): void;
+  /**
+   * Cuts hosts off, or lets them come back: while they are, the port is closed, and every connection was reset.
+   *
+   * Resolves when that is done; calls take effect in their order.
+   *
+   * @throws {Error} The port could not be bound again, and hosts stay cut off; or the target is closed.
+   */
+  setCut(isCut: boolean): Promise<void>;
+}
+
+/** A target that listens. Disposing closes every connection, may be repeated, and leaves the store open. */
+export interface ServedTarget extends HostFaults, AsyncDisposable {
+  readonly host: string;
+  readonly port: number;
+  /** `host:port`, with brackets around an IPv6 address. */
+  readonly address: string;
+  readonly subsystemNqn: string;
+  readonly connectionCount: number;
   /** Lists the subsystem in the discovery log, or does not; persistent discovery is told. */
   setPublished(isPublished: boolean): void;
 }
@@ -76,6 +88,20 @@ export async function serveTarget(options: TargetOptions): Promise<ServedTarget>
 
   const { port } = server.address() as AddressInfo;
   configuration.log.info(`serving ${configuration.subsystemNqn} on ${host}:${port}`);
+  const resetAll = () => {
+    for (const socket of [...sockets]) socket.reset();
+  };
+  const cut = async () => {
+    const isDown = new Promise<void>((resolve) => server.close(() => resolve()));
+    resetAll();
+    await isDown;
+  };
+  const restore = async () => {
+    if (closed !== undefined)
+      throw new Error(`${configuration.subsystemNqn} is closed and cannot be reached`);
+    if (!server.listening) await listen(server, host, port);
+  };
+  let lastCut: Promise<void> = Promise.resolve();
   let closed: Promise<void> | undefined;
   return {
     host,
@@ -85,9 +111,7 @@ export async function serveTarget(options: TargetOptions): Promise<ServedTarget>
     get connectionCount() {
       return sockets.size;
     },
-    resetConnections() {
-      for (const socket of [...sockets]) socket.reset();
-    },
+    resetConnections: resetAll,
     setPaused(isPaused) {
       faults.isPaused = isPaused;
       for (const socket of sockets) socket.applyFaults();
@@ -95,12 +119,18 @@ export async function serveTarget(options: TargetOptions): Promise<ServedTarget>
     setDelay(delayMs) {
       faults.delayMs = delayMs;
     },
+    setCut(isCut) {
+      const done = lastCut.then(isCut ? cut : restore);
+      lastCut = done.catch(() => {});
+      return done;
+    },
     setPublished(isPublished) {
       target.isPublished = isPublished;
     },
     [Symbol.asyncDispose]() {
       closed ??= (async () => {
         clearInterval(ticker);
+        await lastCut;
         const isDown = new Promise<void>((resolve) => server.close(() => resolve()));
         target.close();
         for (const socket of [...sockets]) socket.close();

@@ -14,6 +14,8 @@ const { values } = parseArgs({
     "api-port": { type: "string" },
     "token-env": { type: "string" },
     directory: { type: "string" },
+    "volatile-cache": { type: "boolean" },
+    "volatile-cache-seed": { type: "string" },
     "exit-with-parent": { type: "boolean" },
   },
 });
@@ -23,7 +25,12 @@ const token = process.env[values["token-env"] ?? ""];
 const { directory } = values;
 await serveProcess(
   {
-    store: directory === undefined ? { kind: "memory" } : { kind: "directory", path: directory },
+    store: {
+      ...(directory === undefined ? { kind: "memory" } : { kind: "directory", path: directory }),
+      ...(values["volatile-cache"] && {
+        volatileCache: { seed: Number(values["volatile-cache-seed"] ?? 0) },
+      }),
+    },
     nvmePort: Number(values["nvme-port"]),
     apiPort: Number(values["api-port"]),
     ...(values.host !== undefined && { host: values.host }),

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { connectController, type ControllerOptions } from "../../../src/sut/initiator/controller.ts";
 import { discover } from "../../../src/sut/initiator/discovery.ts";
 import type { Outcome } from "../../../src/sut/port.ts";
+import { SimulatedClock } from "../../../src/sut/simulated-clock.ts";
 import { openStore } from "../../../src/sut/store/open.ts";
 import { serveTarget } from "../../../src/sut/target/server.ts";
 import type { TargetOptions } from "../../../src/sut/target/options.ts";
@@ -219,20 +220,22 @@ describe("initiator and target", () => {
   });
 
   test("give up a target that stands still, and find it again", async () => {
-    const { target, controller, device } = await connected({
-      host: { commandTimeoutMs: 300, connectTimeoutMs: 200 },
-    });
+    const clock = new SimulatedClock();
+    const { target, controller, device } = await connected({ host: { clock, keepAliveMs: 0 } });
     target.setPaused(true);
-    const [read, write] = await Promise.all([
+    const block = Buffer.alloc(512);
+    const lost = [
       device.read({ block: 0, blockCount: 1, into: Buffer.alloc(512) }),
-      device.write({ block: 0, blockCount: 1, from: Buffer.alloc(512) }),
-    ]);
-    expect(read).toMatchObject({ kind: "unknown", code: "ERR_TIMEOUT" });
-    expect(write).toMatchObject({ kind: "unknown", code: "ERR_TIMEOUT" });
-    const waiting = await device.write({ block: 0, blockCount: 1, from: Buffer.alloc(512) });
-    expect(waiting).toMatchObject({ kind: "failed", code: "ERR_TIMEOUT" });
+      device.write({ block: 0, blockCount: 1, from: block }),
+    ];
+    const timeout = { kind: "unknown", code: "ERR_TIMEOUT" };
+    expect(await clock.advanceThrough(Promise.all(lost))).toMatchObject([timeout, timeout]);
+    const waiting = clock.advanceThrough(device.write({ block: 0, blockCount: 1, from: block }));
+    expect(await waiting).toMatchObject({ kind: "failed", code: "ERR_TIMEOUT" });
+    // Twice the time of a command, to a tick.
+    expect(Math.abs(clock.now() - 60_000)).toBeLessThanOrEqual(200);
     target.setPaused(false);
-    await expect.poll(() => controller.associationCount, { timeout: 3_000 }).toBe(2);
+    await clock.advanceUntil(() => controller.associationCount === 2);
     expect(await device.flush()).toEqual(ok);
   });
 

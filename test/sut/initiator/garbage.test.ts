@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { connectController } from "../../../src/sut/initiator/controller.ts";
 import { ControllerError } from "../../../src/sut/initiator/errors.ts";
+import { SimulatedClock } from "../../../src/sut/simulated-clock.ts";
 import { c2hData, hostId, hostNqn, response, ScriptedPeer, subsystemNqn } from "./scripted-peer.ts";
 
 /** Draws of a fixed sequence, so that a failure can be repeated. */
@@ -12,12 +13,13 @@ function drawsOf(seed: number): (bound: number) => number {
   };
 }
 
-const timeouts = { commandTimeoutMs: 100, connectTimeoutMs: 200, keepAliveMs: 0 };
-const address = { host: "127.0.0.1", subsystemNqn, hostNqn, hostId, ...timeouts };
+const address = { host: "127.0.0.1", subsystemNqn, hostNqn, hostId, keepAliveMs: 0 };
 
 describe("a host that is answered with garbage", () => {
   test("ends 300 altered bring-ups with a controller or a ControllerError", async () => {
     const draw = drawsOf(1);
+    const clock = new SimulatedClock();
+    using _running = clock.runAutomatically();
     await using peer = await ScriptedPeer.listen();
     const verdicts = { connected: 0, refused: 0 };
     for (let turn = 0; turn < 300; turn++) {
@@ -34,7 +36,7 @@ describe("a host that is answered with garbage", () => {
       };
       try {
         const reconnect = { delayMsMin: 1, delayMsMax: 1, attemptsMax: 0, random: () => 0 };
-        await using controller = await connectController({ ...address, port: peer.port, reconnect });
+        await using controller = await connectController({ ...address, port: peer.port, reconnect, clock });
         expect(controller.associationCount).toBe(1);
         verdicts.connected += 1;
       } catch (error) {
@@ -48,9 +50,11 @@ describe("a host that is answered with garbage", () => {
 
   test("settles 600 reads and writes, as unknown unless the answer was a status", async () => {
     const draw = drawsOf(2);
+    const clock = new SimulatedClock();
+    using _running = clock.runAutomatically();
     await using peer = await ScriptedPeer.listen();
     const reconnect = { delayMsMin: 1, delayMsMax: 1, attemptsMax: 100, random: () => 0 };
-    await using controller = await connectController({ ...address, port: peer.port, reconnect });
+    await using controller = await connectController({ ...address, port: peer.port, reconnect, clock });
     const device = await controller.openNamespace({ nsid: 1 });
     peer.script = ({ socket, pdu, cid }) => {
       if (pdu[0] !== 4) return;

@@ -85,6 +85,10 @@ export class ScriptedPeer implements AsyncDisposable {
     return (this.#server.address() as AddressInfo).port;
   }
 
+  get connectionCount(): number {
+    return this.#sockets.size;
+  }
+
   disconnect(): void {
     for (const socket of this.#sockets) socket.destroy();
   }

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { connectController, type ControllerOptions } from "../../../src/sut/initiator/controller.ts";
 import { silentLog } from "../../../src/sut/log.ts";
 import type { NamespaceDevice } from "../../../src/sut/initiator/namespace-device.ts";
+import { SimulatedClock } from "../../../src/sut/simulated-clock.ts";
 import * as captures from "../nvme/captures.ts";
 import { image, linuxController } from "../nvme/linux-controller.ts";
 import {
@@ -248,7 +249,8 @@ describe("an aborted call", () => {
     let socket: Received["socket"] | undefined;
     const cids: number[] = [];
     let arrived = 0;
-    const device = await deviceOf((received) => {
+    const clock = new SimulatedClock();
+    const script: Script = (received) => {
       const { pdu, cid } = received;
       if (pdu[0] === 6) {
         if (pdu.subarray(24).equals(data.subarray(0, length))) arrived += 1;
@@ -259,7 +261,8 @@ describe("an aborted call", () => {
       if (cids.length < count) return;
       socket.pause(); // from here on, the host can send as much as the kernel buffers
       for (const each of cids) socket.write(r2t(each, 0, 0, length));
-    });
+    };
+    const device = await deviceOf(script, { clock });
     const abort = new AbortController();
     let settled = 0;
     const writes = Array.from({ length: count }, async (_, index) => {
@@ -269,15 +272,17 @@ describe("an aborted call", () => {
       from.fill(0xcc);
       return outcome;
     });
-    await expect.poll(() => cids.length).toBe(count);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    // Until the kernel takes no more.
+    await clock.advance(10);
+    expect(cids.length).toBe(count);
     abort.abort();
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await clock.advance(10);
     expect(settled).toBeLessThan(count);
     socket!.resume();
     const outcomes = await Promise.all(writes);
     expect(new Set(outcomes.map(({ kind }) => kind))).toEqual(new Set(["unknown"]));
-    await expect.poll(() => arrived).toBe(count);
+    await clock.advance(10);
+    expect(arrived).toBe(count);
   });
 });
 
@@ -418,7 +423,8 @@ describe("bring-up", () => {
   test.for(Object.entries(rows))("ends at %s", async ([, [alter, expected]]) => {
     const peer = await peerOf(() => {});
     peer.alter = alter;
-    await expect(controllerOf(peer, { commandTimeoutMs: 200 })).rejects.toMatchObject(expected);
+    const clock = new SimulatedClock();
+    await expect(clock.advanceThrough(controllerOf(peer, { clock }))).rejects.toMatchObject(expected);
   });
 
   test("keeps within MAXCMD and goes on where fewer queues are granted", async () => {
@@ -434,17 +440,6 @@ describe("bring-up", () => {
     const device = await controller.openNamespace({ nsid: 1 });
     const flushes = Array.from({ length: 100 }, () => device.flush());
     expect(new Set((await Promise.all(flushes)).map(({ kind }) => kind))).toEqual(new Set(["ok"]));
-  });
-
-  test("sends keep alives", async () => {
-    let count = 0;
-    const peer = await peerOf(() => {});
-    peer.alter = (answer, { pdu }) => {
-      if (pdu[8] === 0x18) count += 1;
-      return answer;
-    };
-    await controllerOf(peer, { keepAliveMs: 40 });
-    await expect.poll(() => count).toBeGreaterThan(2);
   });
 
   test("gives up after the attempts that are allowed", async () => {

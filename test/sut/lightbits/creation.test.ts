@@ -2,6 +2,7 @@ import { MockAgent } from "undici";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { connectLightbits } from "../../../src/sut/lightbits/service.ts";
 import type { VolumeService } from "../../../src/sut/port.ts";
+import { SimulatedClock } from "../../../src/sut/simulated-clock.ts";
 
 const endpoint = "http://127.0.0.1:9";
 const volumeUuid = "0f0e0d0c-0b0a-4908-8706-050403020100";
@@ -10,20 +11,26 @@ const otherUuid = "2f0e0d0c-0b0a-4908-8706-050403020100";
 
 let agent: MockAgent;
 let service: VolumeService;
+let clock: SimulatedClock;
+let running: Disposable;
 
 beforeEach(async () => {
+  clock = new SimulatedClock();
+  running = clock.runAutomatically();
   agent = new MockAgent();
   agent.disableNetConnect();
   service = await connectLightbits({
     endpoint,
     dispatcher: agent,
-    waitTimeoutMs: 3000,
-    callTimeoutMs: 200,
+    clock,
     random: () => 0,
     connectNamespaces: () => Promise.reject(new Error("no data path here")),
   });
 });
-afterEach(() => agent.close());
+afterEach(() => {
+  running[Symbol.dispose]();
+  return agent.close();
+});
 
 const json = { headers: { "content-type": "application/json" } };
 
@@ -151,6 +158,8 @@ describe("creating a snapshot", () => {
       message: expect.stringContaining("disk on fire"),
     });
     expect(served.attempts()).toBe(5);
+    // 12.5, 25, 50 and 100 ms between them: half of what doubles from 25 ms.
+    expect(clock.now()).toBe(187.5);
   });
 
   test("stops at once for a refusal that waiting does not change", async () => {
@@ -191,6 +200,45 @@ describe("waiting for a snapshot", () => {
       code: "ERR_TARGET",
       message: `snapshot ${snapshotUuid} was to become Available and is ${shown}`,
     });
+  });
+
+  test("ends after two minutes of Creating, and says so", async () => {
+    serve(() => ({ status: 200, body: snapshot({ state: "Creating" }) }));
+    let readCount = 0;
+    agent
+      .get(endpoint)
+      .intercept({ path: `/api/v2/projects/default/snapshots/${snapshotUuid}` })
+      .reply(200, () => (readCount += 1) && snapshot({ state: "Creating" }), json)
+      .persist();
+    await expect(service.createSnapshot({ name: "s", volumeUuid })).rejects.toMatchObject({
+      code: "ERR_TIMEOUT",
+      message: expect.stringMatching(
+        /^snapshot 1f0e.* is not Available after 120\.0 s and \d+ tries: creating, 4096 bytes$/,
+      ),
+    });
+    expect(clock.now()).toBe(120_000);
+    // After 1, 1, 2, 4, ... 256 ms, then every 500.
+    expect(readCount).toBe(249);
+  });
+
+  test("looks ever more seldom and stops at once when it is Available", async () => {
+    serve(() => ({ status: 200, body: snapshot({ state: "Creating" }) }));
+    const times: number[] = [];
+    agent
+      .get(endpoint)
+      .intercept({ path: `/api/v2/projects/default/snapshots/${snapshotUuid}` })
+      .reply(
+        200,
+        () => {
+          times.push(clock.now());
+          return snapshot({ state: clock.now() < 60 ? "Creating" : "Available" });
+        },
+        json,
+      )
+      .persist();
+    await service.createSnapshot({ name: "s", volumeUuid });
+    expect(times).toEqual([1, 2, 4, 8, 16, 32, 64]);
+    expect(clock.pendingCount).toBe(0);
   });
 });
 

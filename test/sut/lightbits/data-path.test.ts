@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { DataPath, parseEndpoint } from "../../../src/sut/lightbits/data-path.ts";
+import { SimulatedClock } from "../../../src/sut/simulated-clock.ts";
 
 const uuid = "0f0e0d0c-0b0a-4908-8706-050403020100";
 
@@ -28,13 +29,14 @@ describe("parseEndpoint", () => {
 
 describe("a data path", () => {
   const connect = () => Promise.reject(new Error("not asked for"));
+  const clock = new SimulatedClock();
 
   test.for([
     { subsystemNqn: "", nvmeEndpoints: ["10.0.0.1:4420"] },
     { subsystemNqn: "nqn.x", nvmeEndpoints: [] },
     { subsystemNqn: "nqn.x", nvmeEndpoints: ["nowhere"] },
   ])("is not made to a cluster that says %j", async (info) => {
-    await using path = new DataPath({ connect, clusterInfo: async () => info, waitTimeoutMs: 1000 });
+    await using path = new DataPath({ connect, clusterInfo: async () => info, waitTimeoutMs: 1000, clock });
     await expect(path.openNamespace(uuid)).rejects.toMatchObject({ code: "ERR_BAD_ANSWER" });
   });
 
@@ -54,11 +56,13 @@ describe("a data path", () => {
       },
       clusterInfo: async () => ({ subsystemNqn: "nqn.x", nvmeEndpoints: ["10.0.0.1:4420"] }),
       waitTimeoutMs: 1000,
+      clock,
     });
     const opening = path.openNamespace(uuid);
     await path[Symbol.asyncDispose]();
     stand();
     await expect(opening).rejects.toMatchObject({ code: "ERR_ABORTED" });
     expect(isClosed).toBe(true);
+    expect(clock.pendingCount).toBe(0);
   });
 });

@@ -3,15 +3,18 @@ import { MockAgent } from "undici";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { connectLightbits } from "../../../src/sut/lightbits/service.ts";
 import { ServiceError, type VolumeService } from "../../../src/sut/port.ts";
+import { SimulatedClock } from "../../../src/sut/simulated-clock.ts";
 
 const endpoint = "http://127.0.0.1:9";
 const uuid = "0f0e0d0c-0b0a-4908-8706-050403020100";
 
 let agent: MockAgent;
 let service: VolumeService;
+let clock: SimulatedClock;
 let answer: () => { readonly status: number; readonly body: string };
 
 beforeEach(async () => {
+  clock = new SimulatedClock();
   agent = new MockAgent();
   agent.disableNetConnect();
   for (const method of ["GET", "POST", "PUT", "DELETE"]) {
@@ -28,8 +31,7 @@ beforeEach(async () => {
   service = await connectLightbits({
     endpoint,
     dispatcher: agent,
-    waitTimeoutMs: 4,
-    callTimeoutMs: 1000,
+    clock,
     connectNamespaces: () => Promise.reject(new Error("no data path here")),
   });
 });
@@ -99,7 +101,7 @@ test("every call to a service that answers anything at all ends, with a value or
       let index = 0;
       answer = () => answers[index++ % answers.length]!;
       try {
-        await call(service);
+        await clock.advanceThrough(call(service));
       } catch (error) {
         expect(error).toBeInstanceOf(ServiceError);
       }

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type ControlPlaneOptions, serveControlPlane } from "../../../src/sut/control-plane/server.ts";
 import { connectLightbits, type LightbitsOptions } from "../../../src/sut/lightbits/service.ts";
 import type { DiffPage, ServiceError, VolumeService } from "../../../src/sut/port.ts";
+import { SimulatedClock } from "../../../src/sut/simulated-clock.ts";
 import { openStore } from "../../../src/sut/store/open.ts";
 import type { VolumeStore } from "../../../src/sut/store/port.ts";
 import { StoreConnection } from "./store-device.ts";
@@ -9,17 +10,23 @@ import { StoreConnection } from "./store-device.ts";
 const token = "a-token-of-a-test";
 const mib = 2 ** 20;
 
+/** Time of both sides; what a call waits for comes at once. */
+let clock: SimulatedClock;
+let running: Disposable;
 let store: VolumeStore;
 let disposals: AsyncDisposable[];
 let connectCount: number;
 
 beforeEach(async () => {
+  clock = new SimulatedClock();
+  running = clock.runAutomatically();
   store = await openStore({ kind: "memory" });
   disposals = [store];
   connectCount = 0;
 });
 afterEach(async () => {
   for (const disposable of disposals.reverse()) await disposable[Symbol.asyncDispose]();
+  running[Symbol.dispose]();
 });
 
 async function start(
@@ -31,12 +38,13 @@ async function start(
     token,
     subsystemNqn: "nqn.2016-01.com.example:cluster",
     nvmeEndpoints: ["127.0.0.1:4420"],
+    now: () => clock.now(),
     ...server,
   });
   const service = await connectLightbits({
     endpoint: plane.url,
     token,
-    waitTimeoutMs: 5000,
+    clock,
     connectNamespaces: async (where) => {
       connectCount += 1;
       expect(where).toEqual({
@@ -81,7 +89,7 @@ const newVolume = { name: "v", sizeBytes: 4 * mib, sectorSizeBytes: 4096 };
 
 describe("a volume", () => {
   test("is created, listed, resized both ways and deleted", async () => {
-    const service = await start({ creatingMs: 30 });
+    const service = await start({ creatingMs: 30_000 });
     const volume = await service.createVolume(newVolume);
     expect(volume).toEqual({
       uuid: store.volumes[0]?.uuid,
@@ -135,7 +143,7 @@ describe("a volume", () => {
 
 describe("snapshots", () => {
   test("made at once of one volume wait for each other", async () => {
-    const service = await start({ creatingMs: 60 });
+    const service = await start({ creatingMs: 20_000 });
     const { uuid } = await service.createVolume(newVolume);
     const names = ["a", "b", "c"];
     const snapshots = await Promise.all(
@@ -150,11 +158,11 @@ describe("snapshots", () => {
   test("give up waiting for another with ERR_BUSY and the service's words", async () => {
     const service = await start({ creatingMs: 0 });
     const { uuid } = await service.createVolume(newVolume);
-    const slow = await start({ creatingMs: 60_000 }, { waitTimeoutMs: 100 });
+    const slow = await start({ creatingMs: 3_600_000 });
     expect(await codeOf(slow.createSnapshot({ name: "a", volumeUuid: uuid }))).toBe("ERR_TIMEOUT");
     await expect(slow.createSnapshot({ name: "b", volumeUuid: uuid })).rejects.toMatchObject({
       code: "ERR_BUSY",
-      message: expect.stringMatching(/another snapshot is creating.*still so after 0\.1 s and \d+ tries/),
+      message: expect.stringMatching(/another snapshot is creating.*still so after 120\.0 s and \d+ tries/),
     });
   });
 
@@ -169,7 +177,7 @@ describe("snapshots", () => {
   });
 
   test("are gone when deleting them resolves", async () => {
-    const service = await start({ creatingMs: 20 });
+    const service = await start({ creatingMs: 20_000 });
     const { uuid } = await service.createVolume(newVolume);
     const snapshot = await service.createSnapshot({ name: "a", volumeUuid: uuid });
     await service.deleteSnapshot(snapshot.uuid);
@@ -230,7 +238,9 @@ describe("data", () => {
     const snapshot = await service.createSnapshot({ name: "s", volumeUuid: uuid });
     await expect(service.openSnapshot(snapshot.uuid)).rejects.toThrow("no path to the namespace");
     expect(store.volumes).toHaveLength(1);
-    const cancelled = service.openSnapshot(snapshot.uuid, { signal: AbortSignal.timeout(3) });
+    const abort = new AbortController();
+    const cancelled = service.openSnapshot(snapshot.uuid, { signal: abort.signal });
+    clock.setTimeout(() => abort.abort(), 1);
     await expect(cancelled).rejects.toThrow();
     expect(store.volumes).toHaveLength(1);
   });
@@ -258,9 +268,12 @@ describe("data", () => {
     const service = await start();
     expect(await codeOf(service.openVolume(token))).toBe("ERR_NOT_FOUND");
     const never = () => new Promise<never>(() => undefined);
-    const stuck = await start({}, { connectNamespaces: never, waitTimeoutMs: 40 });
+    const stuck = await start({}, { connectNamespaces: never });
     expect(await codeOf(stuck.openVolume(token))).toBe("ERR_TIMEOUT");
-    expect(await codeOf(stuck.openVolume(token, { signal: AbortSignal.timeout(10) }))).toBe("ERR_ABORTED");
+    expect(clock.now()).toBe(120_000);
+    const abort = new AbortController();
+    clock.setTimeout(() => abort.abort(), 10);
+    expect(await codeOf(stuck.openVolume(token, { signal: abort.signal }))).toBe("ERR_ABORTED");
   });
 
   test("is asked for again after a connection that could not be made", async () => {
@@ -368,7 +381,9 @@ describe("the service", () => {
 
   test("stops waiting when it is told to", async () => {
     const service = await start({ creatingMs: 60_000 });
-    const signal = AbortSignal.timeout(50);
+    const abort = new AbortController();
+    const { signal } = abort;
+    clock.setTimeout(() => abort.abort(), 50_000);
     expect(await codeOf(service.createVolume(newVolume, { signal }))).toBe("ERR_ABORTED");
     expect(await codeOf(service.listVolumes({ signal }))).toBe("ERR_ABORTED");
   });

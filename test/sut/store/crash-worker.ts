@@ -2,7 +2,8 @@
  * A process that writes, flushes, snapshots and deletes without pause until it is killed.
  *
  * What it does is a function of the version number alone (`crash-history.ts`); what was acknowledged it says
- * on standard output, a line at a time, before it goes on.
+ * on standard output, a line at a time, before it goes on. With a second argument it has a volatile cache of
+ * that seed.
  *
  * @packageDocumentation
  */
@@ -15,7 +16,12 @@ const say = (...words: readonly (string | number)[]): void => {
   writeSync(1, `${words.join(" ")}\n`);
 };
 
-const store = await openStore({ kind: "directory", path: process.argv[2]! });
+const [, , path, seed] = process.argv;
+const store = await openStore({
+  kind: "directory",
+  path: path!,
+  ...(seed !== undefined && { volatileCache: { sizeBytesMax: 2 ** 18, seed: Number(seed) } }),
+});
 const { nsid, uuid } = await store.createVolume({
   name: "stormy",
   sizeBytes: blockCount * blockSizeBytes,

@@ -25,11 +25,17 @@ interface Acknowledged {
 }
 
 /** Runs the worker, kills it when it has said `lastWord` so many times, and gives what it had said. */
-async function runAndKill(directory: string, lastWord: string, count: number): Promise<Acknowledged> {
+async function runAndKill(
+  directory: string,
+  lastWord: string,
+  count: number,
+  volatileCacheSeed: number | undefined,
+): Promise<Acknowledged> {
   // A file, not a pipe: the worker never waits for it, and nothing is lost with the process.
   const log = join(temporaryDirectory(), "said.txt");
   const fd = openSync(log, "a");
-  const child = spawn(process.execPath, ["--import", "tsx", worker, directory], {
+  const seed = volatileCacheSeed === undefined ? [] : [String(volatileCacheSeed)];
+  const child = spawn(process.execPath, ["--import", "tsx", worker, directory, ...seed], {
     stdio: ["ignore", fd, "inherit"],
   });
   closeSync(fd);
@@ -123,13 +129,15 @@ async function checkSnapshots(store: VolumeStore, said: Acknowledged): Promise<v
 }
 
 test.for([
-  ["flushed", 3],
-  ["snapshot", 4],
-  ["deleting", 2],
-  ["deleted", 4],
-] as const)("keeps what was acknowledged when it is killed after %s × %i", async ([lastWord, count]) => {
+  { lastWord: "flushed", count: 3, cache: "no cache" },
+  { lastWord: "snapshot", count: 4, cache: "no cache" },
+  { lastWord: "deleting", count: 2, cache: "no cache" },
+  { lastWord: "deleted", count: 4, cache: "no cache" },
+  { lastWord: "flushed", count: 5, cache: "a volatile cache", seed: 1 },
+  { lastWord: "deleting", count: 3, cache: "a volatile cache", seed: 2 },
+])("keeps, with $cache, what was acknowledged when it is killed after $lastWord × $count", async (row) => {
   const path = temporaryDirectory();
-  const said = await runAndKill(path, lastWord, count);
+  const said = await runAndKill(path, row.lastWord, row.count, row.seed);
   // The second time finds what the first one settled.
   for (let opened = 0; opened < 2; opened++) {
     const store = await openStore({ kind: "directory", path });

@@ -132,6 +132,34 @@ describe("writes in the capsule", () => {
     expect(io.complete(write({ data: pattern(512) })).status).toBe("0/00");
   });
 
+  test("have only their own blocks flushed with FUA, if the namespace can tell them apart", async () => {
+    const { bench, io, admin, namespace } = openIo();
+    const flushed: (readonly [block: number, blockCount: number])[] = [];
+    const flushBlocks = (block: number, blockCount: number) => {
+      flushed.push([block, blockCount]);
+      return Promise.resolve();
+    };
+    bench.store.all.set(1, Object.assign(namespace, { flushBlocks }));
+    io.send(io.capsule(write({ block: 3, data: pattern(1024), cdw12: forceUnitAccess | 1 })));
+    io.send(io.capsule({ opcode: 0x08, cid: 9, nsid: 1, cdw10: 20, cdw12: forceUnitAccess | 4 }));
+    io.send(io.capsule(read(40, 8, { cdw12: forceUnitAccess | 7 })));
+    // Without data in the capsule: after an R2T.
+    io.send(io.capsule({ ...read(60, 2), opcode: 0x01, cid: 10, cdw12: forceUnitAccess | 1 }));
+    const [r2t] = io.take().filter((pdu) => pdu.type === 0x09);
+    io.send(io.h2cData({ cid: 10, ttag: r2t!.bytes.readUInt16LE(10), offset: 0, data: pattern(1024) }));
+    await new Promise(setImmediate);
+    expect(flushed).toEqual([
+      [3, 2],
+      [20, 5],
+      [40, 8],
+      [60, 2],
+    ]);
+    expect(namespace.flushCount).toBe(0);
+    expect(admin.complete({ opcode: 0x09, cid: 1, cdw10: 0x06, cdw11: 0 }).status).toBe("0/00");
+    io.send(io.capsule(write({ data: pattern(512), cdw12: forceUnitAccess })));
+    expect(namespace.flushCount).toBe(1);
+  });
+
   test("wait for a flush with FUA, and always while the write cache is switched off", async () => {
     const { io, admin, namespace } = openIo();
     namespace.holdsFlushes = true;

@@ -95,6 +95,43 @@ describe("a served target", () => {
     socket.destroy();
   });
 
+  test("is cut off from its hosts until it is restored, on the same port", async () => {
+    await using target = await serve();
+    const socket = await open(target.port);
+    const failed = new Promise<NodeJS.ErrnoException>((resolve) => socket.once("error", resolve));
+    socket.write(icReq);
+    await receive(socket, 128);
+    await Promise.all([target.setCut(true), target.setCut(true)]);
+    expect((await failed).code).toBe("ECONNRESET");
+    expect(target.connectionCount).toBe(0);
+    await expect(open(target.port)).rejects.toMatchObject({ code: "ECONNREFUSED" });
+    await Promise.all([target.setCut(false), target.setCut(false)]);
+    const another = await open(target.port);
+    another.write(icReq);
+    expect((await receive(another, 128)).length).toBe(128);
+    another.destroy();
+  });
+
+  test("says that its port was taken while it was cut off, and can be restored later", async () => {
+    await using target = await serve();
+    await target.setCut(true);
+    {
+      await using _thief = await serve({ port: target.port });
+      await expect(target.setCut(false)).rejects.toMatchObject({ code: "EADDRINUSE" });
+    }
+    await target.setCut(false);
+    (await open(target.port)).destroy();
+  });
+
+  test("can be disposed while it is cut off, and is then not restored", async () => {
+    const target = await serve();
+    await target.setCut(true);
+    const disposed = target[Symbol.asyncDispose]();
+    await expect(target.setCut(false)).rejects.toThrow(/is closed/);
+    await disposed;
+    await expect(open(target.port)).rejects.toMatchObject({ code: "ECONNREFUSED" });
+  });
+
   test("closes connections and the port when disposed, once or twice, and leaves the store alone", async () => {
     const store = new FakeStore();
     const target = await serve({}, store);

@@ -1,0 +1,67 @@
+/**
+ * Which operations are on stable media, and which a crash of the target may drop.
+ *
+ * With a volatile write cache, an operation is durable if it was written with FUA, or had completed when a flush was
+ * submitted that has completed (NVM Express NVM Command Set Specification, Flush and Force Unit Access). Without
+ * one, a completed operation is durable.
+ *
+ * @packageDocumentation
+ */
+
+/** An operation that had completed and was not durable. */
+export interface VolatileOperation {
+  readonly position: number;
+  readonly submitted: number;
+  readonly completed: number;
+}
+
+export class DurabilityLog {
+  readonly hasVolatileCache: boolean;
+  /** By volume, by completion. */
+  readonly #volatile = new Map<number, VolatileOperation[]>();
+  #isSuspended = false;
+
+  /** @param options.hasVolatileCache - What the namespaces say (VWC). */
+  constructor({ hasVolatileCache }: { readonly hasVolatileCache: boolean }) {
+    this.hasVolatileCache = hasVolatileCache;
+  }
+
+  /** Operations of a volume that a crash may drop. */
+  volatileCount(volume: number): number {
+    return this.#volatile.get(volume)?.length ?? 0;
+  }
+
+  completed(volume: number, operation: VolatileOperation, { isFua }: { readonly isFua: boolean }): void {
+    if (!this.hasVolatileCache || isFua) return;
+    const list = this.#volatile.get(volume);
+    if (list === undefined) this.#volatile.set(volume, [operation]);
+    else list.push(operation);
+  }
+
+  /** A flush of a volume has completed: what had completed when it was submitted is durable. */
+  flushed(volume: number, submittedEvent: number): void {
+    const list = this.#volatile.get(volume);
+    if (list === undefined || this.#isSuspended) return;
+    const left = list.filter(({ completed }) => completed >= submittedEvent);
+    if (left.length === 0) this.#volatile.delete(volume);
+    else this.#volatile.set(volume, left);
+  }
+
+  /** From now on flushes make nothing durable, until {@link crashed}: the target may be down before they are told. */
+  suspend(): void {
+    this.#isSuspended = true;
+  }
+
+  /** A volume was put back to a snapshot, which is durable: nothing of before is at stake any more. */
+  forget(volume: number): void {
+    this.#volatile.delete(volume);
+  }
+
+  /** The target crashed: what it may have dropped, of all volumes. What is left afterwards is on stable media. */
+  crashed(): readonly VolatileOperation[] {
+    const lost = [...this.#volatile.values()].flat();
+    this.#volatile.clear();
+    this.#isSuspended = false;
+    return lost;
+  }
+}

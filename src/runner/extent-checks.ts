@@ -1,0 +1,385 @@
+/**
+ * Reads extents and compares them with the model: of volumes at rest, block range by block range under load, and of
+ * whatever device shows a snapshot. What is wrong is read again, explained, and reported.
+ *
+ * @packageDocumentation
+ */
+import type { Region } from "../generators/kernel.ts";
+import type { ContentVerdict, WrongBlock } from "../model/content-checker.ts";
+import type { SnapshotRecord } from "../model/snapshot-record.ts";
+import { liveView, snapshotView, type View, volumeView } from "../model/view.ts";
+import type { Rule, Violation } from "../model/violation.ts";
+import type { Extent } from "../selectors/geometry.ts";
+import { operationAt } from "../selectors/operations.ts";
+import type { Read } from "../selectors/read-selector.ts";
+import type { BlockDevice } from "../sut/port.ts";
+import { readAhead, type Run } from "./run.ts";
+import { TargetFailure } from "./target-failure.ts";
+
+/** Wrong blocks that are explained of one extent; the others are counted. */
+const explainedPerExtentMax = 8;
+const readTriesMax = 10;
+
+/** A device that shows a snapshot, and what is known of it. */
+export interface ShownSnapshot {
+  readonly device: BlockDevice;
+  readonly record: SnapshotRecord;
+  readonly rule: Rule;
+  /** Extents that were right before; those found right now are added. */
+  readonly proven?: Set<number>;
+}
+
+/**
+ * Reads extents of the volumes, each while nothing is under way on it, and compares them with the model.
+ *
+ * @returns How many were found right.
+ */
+export function checkVolumes(run: Run, extents: Iterable<Extent>, rule: Rule = "quiescent"): Promise<number> {
+  return inParallel(run, extents, (extent) => run.activity.during(() => checkVolumeExtent(run, extent, rule)));
+}
+
+/** Reads extents of a snapshot and compares them with its cut. */
+export function checkSnapshot(run: Run, extents: Iterable<Extent>, shown: ShownSnapshot): Promise<number> {
+  const { record } = shown;
+  return inParallel(run, extents, async (extent) => {
+    if (!run.workload.sizes.hasExtent(extent, record.lts)) return true;
+    const buffer = await run.extentBuffers.take();
+    try {
+      const view = snapshotView(run.tracker, record);
+      const into = buffer.bytes.subarray(0, extent.blockCount * run.workload.geometry.blockSizeBytes);
+      await read(run, shown.device, extent, into);
+      const verdict = run.content.check({ extent, view, address: buffer.address });
+      const wrong = run.config.checks.cut ? verdict.wrong : verdict.wrong.filter(isOfContent);
+      const count = extent.blockCount - wrong.length;
+      if (shown.rule === "snapshot") run.ledger.count("snapshotBlocksCompared", count);
+      if (shown.rule === "sync") run.ledger.count("syncBlocksCompared", count);
+      run.ledger.count("blocksSplitByCuts", verdict.ambiguousCount);
+      await explain(run, wrong, { extent, view, device: shown.device, buffer, shown });
+      if (wrong.length === 0) shown.proven?.add(extent.pd);
+      return wrong.length === 0;
+    } finally {
+      run.extentBuffers.giveBack(buffer);
+    }
+  });
+}
+
+/** Reads blocks of a volume while operations go on, and judges them by all that could have happened. */
+export async function checkUnderLoad(run: Run, { extent, firstBlock, blockCount }: Read): Promise<void> {
+  const { device } = run.target.volumes[extent.volume]!;
+  const { blockSizeBytes } = run.workload.geometry;
+  const buffer = run.readBuffers.tryTake() ?? (await run.readBuffers.take());
+  try {
+    const into = buffer.bytes.subarray(0, blockCount * blockSizeBytes);
+    const range = { firstBlock: extent.firstBlock + firstBlock, blockCount };
+    const observation = await observe(run, device, range, into);
+    try {
+      const view = liveView(run.tracker, extent.volume, observation);
+      const range = { extent, firstBlock, blockCount, view, address: buffer.address };
+      const verdict: ContentVerdict = run.content.check(range);
+      run.ledger.count("readsChecked");
+      if (verdict.ambiguousCount > 0) run.ledger.count("readsUnderLoad");
+      run.ledger.count("readBlocksCompared", blockCount - verdict.wrong.length);
+      for (const wrong of verdict.wrong.slice(0, explainedPerExtentMax)) {
+        const at = (wrong.block - firstBlock) * blockSizeBytes;
+        const bytes = into.slice(at, at + blockSizeBytes);
+        run.violation(
+          run.diagnosis.explain({
+            extent,
+            wrong,
+            view,
+            rule: "exhaustive",
+            provenBefore: false,
+            bytes,
+            // Operations go on: a second read may rightly show something else.
+            rereads: "same",
+          }),
+          bytes,
+        );
+      }
+      run.unexplainedCount += Math.max(0, verdict.wrong.length - explainedPerExtentMax);
+    } finally {
+      run.tracker.release(observation);
+    }
+  } finally {
+    run.readBuffers.giveBack(buffer);
+  }
+}
+
+/** Reads an extent whenever, and asks only whether an operation of this run could have left what it shows. */
+export async function checkVisible(run: Run, extent: Extent): Promise<void> {
+  const { device } = run.target.volumes[extent.volume]!;
+  const { blockSizeBytes } = run.workload.geometry;
+  const buffer = await run.extentBuffers.take();
+  try {
+    const into = buffer.bytes.subarray(0, extent.blockCount * blockSizeBytes);
+    const observation = await observe(run, device, extent, into);
+    run.tracker.release(observation);
+    const isStateful = run.config.checks.visible.stateful;
+    const wrong = run.visible.check({ extent, address: buffer.address, isStateful });
+    run.ledger.count("readsChecked");
+    run.ledger.count("readBlocksCompared", extent.blockCount - wrong.length);
+    const view = volumeView(run.tracker, extent.volume, run.tracker.ltsStartedMax);
+    for (const block of wrong.slice(0, explainedPerExtentMax)) {
+      const bytes = into.slice(block * blockSizeBytes, (block + 1) * blockSizeBytes);
+      const allowed = [run.reconciler.versions(extent, block, view).next().value ?? 0];
+      run.violation(
+        run.diagnosis.explain({
+          extent,
+          wrong: { block, allowed },
+          view,
+          rule: "visible",
+          provenBefore: false,
+          bytes,
+          rereads: "same",
+        }),
+        bytes,
+      );
+    }
+    run.unexplainedCount += Math.max(0, wrong.length - explainedPerExtentMax);
+  } finally {
+    run.extentBuffers.giveBack(buffer);
+  }
+}
+
+/**
+ * Reads blocks that nothing else is under way on, and compares them as of an lts.
+ *
+ * @returns Their states, scratch, if all are right.
+ */
+export async function checkBeforehand(
+  run: Run,
+  { extent, firstBlock, blockCount, ltsMax, buffer }: Read & { readonly ltsMax: number; readonly buffer: Region },
+): Promise<boolean> {
+  const { device } = run.target.volumes[extent.volume]!;
+  const { blockSizeBytes } = run.workload.geometry;
+  const into = buffer.bytes.subarray(0, blockCount * blockSizeBytes);
+  await read(run, device, { firstBlock: extent.firstBlock + firstBlock, blockCount }, into);
+  const view = volumeView(run.tracker, extent.volume, ltsMax);
+  const { wrong, states } = run.content.check({ extent, firstBlock, blockCount, view, address: buffer.address });
+  if (wrong.length === 0) {
+    run.ledger.preRead(extent, states);
+    return true;
+  }
+  for (const fault of wrong.slice(0, explainedPerExtentMax)) {
+    const at = (fault.block - firstBlock) * blockSizeBytes;
+    const bytes = into.slice(at, at + blockSizeBytes);
+    const rereads = "same";
+    const found = { extent, wrong: fault, view, rule: ruleOf(run, "quiescent", fault), provenBefore: false };
+    run.violation(run.diagnosis.explain({ ...found, bytes, rereads }), bytes);
+  }
+  run.unexplainedCount += Math.max(0, wrong.length - explainedPerExtentMax);
+  return false;
+}
+
+/** Does something for each of some extents, a few at a time, in order; @returns how often it was right. */
+async function inParallel(
+  run: Run,
+  extents: Iterable<Extent>,
+  check: (extent: Extent) => Promise<boolean>,
+): Promise<number> {
+  const iterator = extents[Symbol.iterator]();
+  let right = 0;
+  const worker = async (): Promise<void> => {
+    for (;;) {
+      if (run.isOver) return;
+      const next = iterator.next();
+      if (next.done === true) return;
+      if (await check(next.value)) right++;
+    }
+  };
+  const workers = await Promise.allSettled(Array.from({ length: readAhead }, worker));
+  for (const result of workers) if (result.status === "rejected") throw result.reason;
+  return right;
+}
+
+async function checkVolumeExtent(run: Run, extent: Extent, rule: Rule): Promise<boolean> {
+  const { tracker, order, workload } = run;
+  const ltsMax = tracker.ltsStartedMax;
+  if (!workload.sizes.hasExtent(extent, Math.max(0, ltsMax))) return true;
+  const look = { pd: extent.pd, firstBlock: 0, blockCount: extent.blockCount, kind: "look", position: 0 } as const;
+  const turn = order.enter(look);
+  try {
+    await order.ready(turn);
+    return await checkHeld(run, extent, ltsMax, rule);
+  } finally {
+    order.leave(turn);
+  }
+}
+
+/** Compares an extent on which nothing is under way with the model as of an lts. */
+export async function checkHeld(run: Run, extent: Extent, ltsMax: number, rule: Rule): Promise<boolean> {
+  const { device } = run.target.volumes[extent.volume]!;
+  const buffer = await run.extentBuffers.take();
+  try {
+    const view = volumeView(run.tracker, extent.volume, ltsMax);
+    const into = buffer.bytes.subarray(0, extent.blockCount * run.workload.geometry.blockSizeBytes);
+    await read(run, device, extent, into);
+    const { states, wrong } = run.content.check({ extent, view, address: buffer.address });
+    run.ledger.extentCompared(
+      extent,
+      ltsMax,
+      states,
+      wrong.map(({ block }) => block),
+    );
+    await explain(run, wrong, { extent, view, device, buffer, rule });
+    if (run.config.checks.secondVolume) await compareSecond(run, extent, into);
+    return wrong.length === 0;
+  } finally {
+    run.extentBuffers.giveBack(buffer);
+  }
+}
+
+/** The second volume of the extent's holds the same bytes. */
+async function compareSecond(run: Run, extent: Extent, bytes: Uint8Array): Promise<void> {
+  const { second } = run.target.volumes[extent.volume]!;
+  if (second === undefined) return;
+  const { blockSizeBytes } = run.workload.geometry;
+  const other = new Uint8Array(bytes.length);
+  await read(run, second, extent, other);
+  run.ledger.count("secondVolumeBlocksCompared", extent.blockCount);
+  if (Buffer.compare(bytes, other) === 0) return;
+  for (let block = 0; block < extent.blockCount; block++) {
+    const onVolume = extent.firstBlock + block;
+    if (run.unequal[extent.volume]!.has(onVolume)) continue;
+    const [from, to] = [block * blockSizeBytes, (block + 1) * blockSizeBytes];
+    if (Buffer.compare(bytes.subarray(from, to), other.subarray(from, to)) === 0) continue;
+    run.violation(
+      {
+        rule: "second-volume",
+        class: "volumes-differ",
+        summary: "the second volume took the same operations, and does not hold the same",
+        volume: extent.volume,
+        block: onVolume,
+        blockCount: 1,
+        ltsMax: run.tracker.ltsStartedMax,
+        expected: "the bytes of the first volume",
+        observed: `other bytes on ${second.identity.name}`,
+        operations: [],
+      },
+      other.slice(from, to),
+    );
+    return;
+  }
+}
+
+interface WrongExtent {
+  readonly extent: Extent;
+  readonly view: View;
+  readonly device: BlockDevice;
+  /** Holds the extent, and has room for one more block. */
+  readonly buffer: Region;
+  readonly rule?: Rule;
+  readonly shown?: ShownSnapshot;
+}
+
+async function explain(run: Run, wrong: readonly WrongBlock[], at: WrongExtent): Promise<void> {
+  const { extent, view, buffer, shown } = at;
+  const { blockSizeBytes } = run.workload.geometry;
+  for (const fault of wrong.slice(0, explainedPerExtentMax)) {
+    const bytes = buffer.bytes.slice(fault.block * blockSizeBytes, (fault.block + 1) * blockSizeBytes);
+    const rereads = await reread(run, fault, bytes, at);
+    const provenBefore = shown?.proven?.has(extent.pd) ?? false;
+    const snapshot = shown?.record.snapshot;
+    const isVolumes = shown !== undefined && !provenBefore && (await volumeShows(run, fault, bytes, at));
+    const rule = ruleOf(run, shown?.rule ?? at.rule ?? "quiescent", fault);
+    const found = { extent, wrong: fault, provenBefore, bytes, rereads };
+    run.violation(
+      run.diagnosis.explain(
+        isVolumes
+          ? { ...found, view: nowView(run, extent), rule: "quiescent", alsoInSnapshot: snapshot! }
+          : { ...found, view, rule, ...(snapshot === undefined ? {} : { snapshot }) },
+      ),
+      bytes,
+    );
+  }
+  run.unexplainedCount += Math.max(0, wrong.length - explainedPerExtentMax);
+}
+
+/** What was durable before a crash, and is missing after it, is a matter of durability. */
+function ruleOf(run: Run, rule: Rule, { allowed }: WrongBlock): Rule {
+  const floor = Math.abs(allowed.at(-1)!);
+  const isOlderThanCrash = floor > 0 && operationAt(floor).lts <= run.crashLts;
+  return rule === "quiescent" && isOlderThanCrash ? "durability" : rule;
+}
+
+function nowView(run: Run, { volume }: Extent): View {
+  return volumeView(run.tracker, volume, run.tracker.ltsCompleteMax);
+}
+
+/** Whether the volume shows the same wrong bytes, and should show the same right ones: then the fault is its own. */
+async function volumeShows(
+  run: Run,
+  { block }: WrongBlock,
+  bytes: Uint8Array,
+  { extent, view, buffer }: WrongExtent,
+): Promise<boolean> {
+  const stateIn = (as: View): number => run.reconciler.versions(extent, block, as).next().value ?? 0;
+  if (stateIn(view) !== stateIn(nowView(run, extent))) return false;
+  const { device } = run.target.volumes[extent.volume]!;
+  const into = buffer.bytes.subarray(buffer.bytes.length - bytes.length);
+  const outcome = await device.read({ block: extent.firstBlock + block, blockCount: 1, into });
+  return outcome.kind === "ok" && Buffer.compare(into, bytes) === 0;
+}
+
+/** Tells a block that is stored wrong from one that was read wrong. */
+async function reread(
+  run: Run,
+  { block, shown }: WrongBlock,
+  seen: Uint8Array,
+  { extent, view, device, buffer }: WrongExtent,
+): Promise<NonNullable<Violation["rereads"]>> {
+  const spare = buffer.bytes.length - seen.length;
+  const into = buffer.bytes.subarray(spare);
+  let isSame = true;
+  let isRight = true;
+  for (let tries = 0; tries < run.config.checks.rereads; tries++) {
+    const outcome = await device.read({ block: extent.firstBlock + block, blockCount: 1, into });
+    if (outcome.kind !== "ok") return "failed";
+    isSame &&= Buffer.compare(into, seen) === 0;
+    isRight &&= run.content.isRight({ extent, block, view, address: buffer.address + spare });
+  }
+  if (isSame) return "same";
+  return isRight && shown === undefined ? "healed" : "changing";
+}
+
+function isOfContent({ shown }: WrongBlock): boolean {
+  return shown === undefined;
+}
+
+/** Blocks of a volume, from its start. */
+interface VolumeBlocks {
+  readonly firstBlock: number;
+  readonly blockCount: number;
+}
+
+/** Reads; a read whose outcome is unknown is asked again, for it changes nothing. */
+export async function read(
+  run: Run,
+  device: BlockDevice,
+  { firstBlock: block, blockCount }: VolumeBlocks,
+  into: Uint8Array,
+): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    const outcome = await device.read({ block, blockCount, into });
+    if (outcome.kind === "ok") return;
+    const message = `reading ${blockCount} blocks at ${block} of ${device.identity.name}: ${outcome.code}: ${outcome.message}`;
+    if (tries === readTriesMax || outcome.kind === "failed") throw new TargetFailure(message);
+    run.log.warn(`${message}; asking again`);
+  }
+}
+
+/** Reads while operations go on; each try is an observation of its own. */
+async function observe(run: Run, device: BlockDevice, { firstBlock: block, blockCount }: VolumeBlocks, into: Uint8Array) {
+  for (let tries = 1; ; tries++) {
+    const observation = run.tracker.observe();
+    const outcome = await device.read({ block, blockCount, into });
+    if (outcome.kind === "ok") {
+      run.tracker.observed(observation);
+      return observation;
+    }
+    run.tracker.release(observation);
+    const message = `reading ${blockCount} blocks at ${block} of ${device.identity.name}: ${outcome.code}: ${outcome.message}`;
+    if (tries === readTriesMax || outcome.kind === "failed") throw new TargetFailure(message);
+    run.log.warn(`${message}; asking again`);
+  }
+}

@@ -1,0 +1,48 @@
+/**
+ * Fences: when an operation in doubt can not be applied any more.
+ *
+ * After a lost connection the initiator sends nothing until a new association stands, and by then the controller
+ * that had the operation is gone (NVM Express Base Specification, loss of communication with a controller). So a
+ * read that was sent after the loss, and is answered, is a fence for all that was in doubt before.
+ *
+ * @packageDocumentation
+ */
+import type { BlockDevice } from "../sut/port.ts";
+
+/** Reads that may fail in a row before a device counts as gone. */
+const triesMax = 20;
+
+export class Fence {
+  readonly #device: BlockDevice;
+  readonly #into: Uint8Array;
+  #current: Promise<boolean> = Promise.resolve(true);
+  #next: Promise<boolean> | undefined;
+
+  /** @param into - A block, to read to. */
+  constructor(device: BlockDevice, into: Uint8Array) {
+    this.#device = device;
+    this.#into = into;
+  }
+
+  /** Resolves when what was in doubt before the call is decided at the device; `false` if it can not be reached. */
+  passed(): Promise<boolean> {
+    if (this.#next === undefined) {
+      const next = this.#current.then(() => {
+        this.#next = undefined;
+        this.#current = this.#read();
+        return this.#current;
+      });
+      this.#next = next;
+    }
+    return this.#next;
+  }
+
+  async #read(): Promise<boolean> {
+    for (let tries = 0; tries < triesMax; tries++) {
+      const outcome = await this.#device.read({ block: 0, blockCount: 1, into: this.#into });
+      if (outcome.kind === "ok") return true;
+      if (outcome.kind === "failed") return false;
+    }
+    return false;
+  }
+}

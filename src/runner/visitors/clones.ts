@@ -1,0 +1,226 @@
+/**
+ * Makes clones of snapshots, writes to them, and checks that each shows its own writes and its origin's blocks, and
+ * that nobody else shows the clone's.
+ *
+ * @packageDocumentation
+ */
+import type { Region } from "../../generators/kernel.ts";
+import type { SnapshotRecord } from "../../model/snapshot-record.ts";
+import { snapshotView } from "../../model/view.ts";
+import type { CloneVisit } from "../../selectors/clone-selector.ts";
+import type { Extent } from "../../selectors/geometry.ts";
+import { effectOf, type Operation, positionOf } from "../../selectors/operations.ts";
+import type { BlockDevice, Outcome } from "../../sut/port.ts";
+import { asked } from "../asked.ts";
+import { checkSnapshot, read } from "../extent-checks.ts";
+import type { Run } from "../run.ts";
+import { outcomeText } from "../target-failure.ts";
+import type { SnapshotShelf } from "./shelf.ts";
+import type { SnapshotVisitor } from "./snapshots.ts";
+
+/** A clone of one volume's snapshot. */
+interface Clone {
+  readonly uuid: string;
+  readonly device: BlockDevice;
+  readonly record: SnapshotRecord;
+  readonly visits: readonly CloneVisit[];
+  /** Blocks of which the outcome of the clone's own write is not known. */
+  readonly unknown: Set<number>;
+}
+
+/** The clone's own state of a block; absent for what is its origin's. */
+type OwnStates = ReadonlyMap<number, number>;
+
+export class CloneVisitor {
+  readonly #run: Run;
+  readonly #shelf: SnapshotShelf;
+  readonly #snapshots: SnapshotVisitor;
+  /** By number, then by volume. */
+  readonly #clones = new Map<number, readonly Clone[]>();
+
+  constructor(run: Run, shelf: SnapshotShelf, snapshots: SnapshotVisitor) {
+    this.#run = run;
+    this.#shelf = shelf;
+    this.#snapshots = snapshots;
+  }
+
+  async make(clone: number, snapshot: number): Promise<void> {
+    const { workload, target, ledger, config, name: runName } = this.#run;
+    if (!config.checks.clones || !this.#shelf.alive.includes(snapshot)) return;
+    const { record: first } = this.#shelf.of(snapshot, 0);
+    const visits = workload.cloneVisits(clone, first.lts);
+    const made: Clone[] = [];
+    this.#clones.set(clone, made);
+    for (const volume of target.volumes.keys()) {
+      const { uuid: snapshotUuid, record } = this.#shelf.of(snapshot, volume);
+      const name = `${runName}-v${volume}-c${clone}`;
+      const { uuid } = await asked(
+        `cloning snapshot ${snapshot} as ${name}`,
+        target.service.cloneSnapshot({ name, snapshotUuid }),
+      );
+      const device = await asked(`opening clone ${name}`, target.service.openVolume(uuid));
+      const own = visits.filter(({ extent }) => extent.volume === volume);
+      const entry: Clone = { uuid, device, record, visits: own, unknown: new Set() };
+      made.push(entry);
+      for (const visit of own) await this.#write(clone, visit, entry);
+    }
+    ledger.count("clonesMade");
+    await this.check(clone);
+    // Nor may the origin show any of it.
+    await this.#snapshots.check(snapshot, [...new Map(visits.map(({ extent }) => [extent.pd, extent])).values()]);
+  }
+
+  /** Reads what was written, and as many extents that were not. */
+  async check(clone: number): Promise<void> {
+    const { workload, ledger } = this.#run;
+    for (const entry of this.#clones.get(clone) ?? []) {
+      const touched = new Map(entry.visits.map(({ extent }) => [extent.pd, extent]));
+      for (const extent of touched.values()) {
+        if (this.#run.isOver) return;
+        await this.#checkExtent(clone, entry, extent);
+      }
+      const others: Extent[] = [];
+      for (let number = 0; number < touched.size; number++) {
+        const extent = workload.sampleExtent(entry.record.lts, number);
+        if (!touched.has(extent.pd) && extent.volume === entry.record.volume) others.push(extent);
+      }
+      const { device, record } = entry;
+      await checkSnapshot(this.#run, others, { device, record, rule: "clone" });
+    }
+    if (this.#clones.has(clone)) ledger.count("clonesChecked");
+  }
+
+  async delete(clone: number): Promise<void> {
+    for (const { uuid, device } of this.#clones.get(clone) ?? []) {
+      await device[Symbol.asyncDispose]();
+      await asked(`deleting clone ${clone} (${uuid})`, this.#run.target.service.deleteVolume(uuid));
+    }
+    this.#clones.delete(clone);
+  }
+
+  /** Checks and removes all that are left. */
+  async finish(): Promise<void> {
+    for (const clone of [...this.#clones.keys()]) {
+      if (!this.#run.isOver) await this.check(clone);
+      if (this.#run.violations.length > 0) return;
+      await this.delete(clone);
+    }
+  }
+
+  async #write(clone: number, { extent, operations, lts }: CloneVisit, entry: Clone): Promise<void> {
+    for (const operation of operations) {
+      const outcome = await this.#apply(clone, extent, operation, { device: entry.device, lts });
+      if (outcome.kind === "ok") continue;
+      this.#run.targetError(`clone ${clone}, ${operation.kind}: ${outcomeText(outcome)}`);
+      const first = extent.firstBlock + operation.firstBlock;
+      for (let block = first; block < first + operation.blockCount; block++) entry.unknown.add(block);
+    }
+  }
+
+  async #apply(
+    clone: number,
+    extent: Extent,
+    { kind, operationId, firstBlock, blockCount }: Operation,
+    { device, lts }: { readonly device: BlockDevice; readonly lts: number },
+  ): Promise<Outcome> {
+    const block = extent.firstBlock + firstBlock;
+    if (effectOf(kind) === "zeros")
+      return kind === "writeZeroes"
+        ? device.writeZeroes({ block, blockCount })
+        : device.deallocate({ ranges: [{ block, blockCount }] });
+    const { run, geometry } = this.#run.workload;
+    const volume = this.#run.workload.cloneVolume(clone);
+    const buffer = await this.#run.writeBuffers.take();
+    try {
+      const { sectorsPerBlock: sectorCount, blockSizeBytes } = geometry;
+      run.inflate({ volume, block, blockCount, sectorCount }, buffer.address, positionOf(lts, operationId));
+      const from = buffer.bytes.subarray(0, blockCount * blockSizeBytes);
+      return await device.write({ block, blockCount, from, fua: kind === "writeFua" });
+    } finally {
+      this.#run.writeBuffers.giveBack(buffer);
+    }
+  }
+
+  async #checkExtent(clone: number, entry: Clone, extent: Extent): Promise<void> {
+    const { content, ledger, tracker, extentBuffers, workload } = this.#run;
+    const { blockSizeBytes } = workload.geometry;
+    const own = ownStates(entry.visits, extent);
+    const buffer = await extentBuffers.take();
+    try {
+      const into = buffer.bytes.subarray(0, extent.blockCount * blockSizeBytes);
+      await read(this.#run, entry.device, extent, into);
+      const view = snapshotView(tracker, entry.record);
+      const { wrong } = content.check({ extent, view, address: buffer.address });
+      const inherited = wrong.filter(({ block }) => !own.has(block));
+      for (const fault of inherited) {
+        const bytes = into.slice(fault.block * blockSizeBytes, (fault.block + 1) * blockSizeBytes);
+        const about = { extent, wrong: fault, view, rule: "clone", provenBefore: false, bytes, rereads: "same" } as const;
+        this.#run.violation(this.#run.diagnosis.explain({ ...about, snapshot: entry.record.snapshot }), bytes);
+      }
+      const lost = this.#ownWrong(clone, { entry, extent, own, buffer });
+      ledger.count("cloneBlocksCompared", extent.blockCount - inherited.length - lost);
+    } finally {
+      extentBuffers.giveBack(buffer);
+    }
+  }
+
+  /** Compares the clone's own blocks; @returns how many are wrong, or in doubt. */
+  #ownWrong(
+    clone: number,
+    {
+      entry,
+      extent,
+      own,
+      buffer,
+    }: { readonly entry: Clone; readonly extent: Extent; readonly own: OwnStates; readonly buffer: Region },
+  ): number {
+    const { content, workload, tracker } = this.#run;
+    const { blockSizeBytes } = workload.geometry;
+    const volume = workload.cloneVolume(clone);
+    let wrongCount = 0;
+    for (const [block, state] of own) {
+      const onVolume = extent.firstBlock + block;
+      const address = buffer.address + block * blockSizeBytes;
+      if (entry.unknown.has(onVolume)) wrongCount++;
+      else if (!content.shows({ volume, block: onVolume, address, state })) {
+        wrongCount++;
+        const bytes = buffer.bytes.slice(block * blockSizeBytes, (block + 1) * blockSizeBytes);
+        const view = snapshotView(tracker, entry.record);
+        const showsOrigin = content.isRight({ extent, block, view, address });
+        this.#run.violation(
+          {
+            rule: "clone",
+            class: showsOrigin ? "lost-write" : bytes.every((byte) => byte === 0) ? "zeroed" : "garbage",
+            summary: showsOrigin
+              ? `clone ${clone} shows what its snapshot holds, not what was written to the clone`
+              : `clone ${clone} does not show what was written to it`,
+            volume: extent.volume,
+            block: onVolume,
+            blockCount: 1,
+            snapshot: entry.record.snapshot,
+            ltsMax: entry.record.ltsMax,
+            expected: state > 0 ? "data of the clone's own write" : "zeros made in the clone",
+            observed: showsOrigin ? "the block of the snapshot" : "something else",
+            operations: [],
+          },
+          bytes,
+        );
+      }
+    }
+    return wrongCount;
+  }
+}
+
+/** What the clone's own operations left on an extent, by block. */
+function ownStates(visits: readonly CloneVisit[], { pd }: Extent): OwnStates {
+  const states = new Map<number, number>();
+  for (const { extent, operations, lts } of visits) {
+    if (extent.pd !== pd) continue;
+    for (const { kind, operationId, firstBlock, blockCount } of operations) {
+      const position = positionOf(lts, operationId);
+      const state = effectOf(kind) === "data" ? position : -position;
+      for (let block = firstBlock; block < firstBlock + blockCount; block++) states.set(block, state);
+    }
+  }
+  return states;
+}

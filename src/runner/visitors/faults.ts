@@ -1,0 +1,122 @@
+/**
+ * Puts the target to trouble, and looks at what was at stake when it crashed.
+ *
+ * @packageDocumentation
+ */
+import type { Extent } from "../../selectors/geometry.ts";
+import type { FaultStep } from "../../selectors/fault-schedule.ts";
+import { operationAt } from "../../selectors/operations.ts";
+import { delay } from "../../sut/clock.ts";
+import type { TargetFaults } from "../../sut/target-faults.ts";
+import { asked } from "../asked.ts";
+import { checkVolumes } from "../extent-checks.ts";
+import type { Run } from "../run.ts";
+import { TargetFailure } from "../target-failure.ts";
+import type { SnapshotShelf } from "./shelf.ts";
+
+/** Extents that are read after a crash, of those with something at stake. */
+const extentsCheckedMax = 128;
+
+export class FaultVisitor {
+  readonly #run: Run;
+  readonly #shelf: SnapshotShelf;
+  /** While the target is slow: until which lts. */
+  #slowUntilLts = -1;
+
+  constructor(run: Run, shelf: SnapshotShelf) {
+    this.#run = run;
+    this.#shelf = shelf;
+  }
+
+  async perform(step: FaultStep, lts: number): Promise<void> {
+    const { faults } = this.#run.target;
+    if (faults === undefined) return;
+    switch (step.kind) {
+      case "crash":
+        return this.#crash(faults);
+      case "resetConnections":
+        await faults.resetConnections();
+        break;
+      case "cutConnections":
+        await faults.setCut(true);
+        await delay(this.#run.clock, step.durationMs, undefined);
+        await faults.setCut(false);
+        break;
+      case "slow":
+        await faults.setDelay(step.delayMs);
+        this.#slowUntilLts = lts + step.ltsCount;
+        break;
+    }
+    this.#run.ledger.count("connectionFaults");
+  }
+
+  /** Ends what was to last until an lts. */
+  async settle(lts: number): Promise<void> {
+    if (this.#slowUntilLts < 0 || lts < this.#slowUntilLts) return;
+    this.#slowUntilLts = -1;
+    await this.#run.target.faults?.setDelay(0);
+  }
+
+  /** Ends all trouble. */
+  async finish(): Promise<void> {
+    await this.settle(Number.POSITIVE_INFINITY);
+  }
+
+  async #crash(faults: TargetFaults): Promise<void> {
+    const { tracker, durability, ledger, target } = this.#run;
+    // Flushes that complete while the target goes down and comes back may be of either process: they prove nothing.
+    durability.suspend();
+    await faults.crash();
+    for (const volume of target.volumes.keys())
+      if (!(await this.#run.fence(volume)))
+        throw new TargetFailure(`volume ${volume} can not be reached after the target crashed and came back`);
+    const crashEvent = tracker.crashed();
+    const lost = durability.crashed();
+    for (const operation of lost) tracker.lose(operation.position, crashEvent, operation);
+    this.#run.crashLts = tracker.ltsStartedMax;
+    this.#run.visible.forget();
+    this.#slowUntilLts = -1;
+    ledger.count("crashes");
+    ledger.count("operationsNotDurable", lost.length);
+    if (!this.#run.config.checks.durability) return;
+    await this.#expectSnapshots();
+    const extents = this.#atStake(lost.map(({ position }) => position));
+    for (const extent of extents) ledger.unproven(extent);
+    await checkVolumes(this.#run, extents, "durability");
+    if (extents.length < extentsCheckedMax) ledger.count("crashesChecked");
+  }
+
+  /** Extents with operations that were not durable, or in doubt, or among the last. */
+  #atStake(positions: readonly number[]): readonly Extent[] {
+    const { workload, tracker } = this.#run;
+    const pds = new Set<number>();
+    for (const position of [...positions].reverse()) pds.add(workload.window.pd(operationAt(position).lts));
+    const newest = tracker.ltsStartedMax;
+    for (let lts = newest; lts >= 0 && lts > newest - 64; lts--) pds.add(workload.window.pd(lts));
+    return [...pds].slice(0, extentsCheckedMax).map((pd) => workload.geometry.extent(pd));
+  }
+
+  /** A snapshot that was acknowledged is still there. */
+  async #expectSnapshots(): Promise<void> {
+    const { target, tracker } = this.#run;
+    const there = await asked("listing snapshots after a crash", target.service.listSnapshots());
+    const uuids = new Set(there.filter(({ state }) => state === "available").map(({ uuid }) => uuid));
+    for (const snapshot of this.#shelf.alive)
+      for (const { uuid, name, record } of this.#shelf.volumesOf(snapshot)) {
+        if (uuids.has(uuid)) continue;
+        this.#run.violation({
+          rule: "durability",
+          class: "lost-snapshot",
+          summary: `snapshot ${name} was acknowledged, and is gone after a crash of the target`,
+          volume: record.volume,
+          block: 0,
+          blockCount: 1,
+          snapshot,
+          ltsMax: tracker.ltsStartedMax,
+          expected: `snapshot ${name} (${uuid}), available`,
+          observed: `${there.length} snapshots, and not this one`,
+          operations: [],
+        });
+      }
+  }
+}
