@@ -1,43 +1,18 @@
 /**
- * harrow's side of the fio bench, forked by it: writes a file in random order, reads it back, proves every block.
+ * harrow's side of the fio bench, forked by it: a whole run on a file, or its kernels alone, and the CPU time it took.
  *
- * Runs what is built, as `transport.ts` does. CPU time is that of the whole process, its thread pool and the
- * kernel's work for it included, from the first write to the last check; starting Node is left out, as fio's own
- * figures leave out its start.
+ * Runs what is built, as `transport.ts` does. CPU time is that of the whole process, its thread pool, its compiler
+ * and the kernel's work for it included, from the first write to the last check; starting Node and opening the file
+ * are left out, as fio's own figures leave out its start.
  *
  * @packageDocumentation
  */
-import { contentFormat, sectorBytes } from "../src/generators/content.ts";
-import type { RunKernel } from "../src/generators/kernel.ts";
-import type { BlockDevice, Outcome } from "../src/sut/port.ts";
-
-const blockBytes = 4096;
-const readBytes = 2 ** 20;
-/** Purposes of draws from the kernel's streams; any numbers, here alone. */
-const purposes = { order: 1 };
-
-/** What the parent asks for. */
-export interface SideRequest {
-  readonly path: string;
-  readonly io: "sync" | "threads";
-  readonly direct: boolean;
-  /** Writes in flight. */
-  readonly depth: number;
-  /** Each block once; otherwise as many random blocks as there are, some of them again and some never. */
-  readonly everyBlockOnce: boolean;
-}
-
-export interface SideResult {
-  /** Bytes that were read back and are the last that was written there. */
-  readonly bytesProven: number;
-  /** User and system time. */
-  readonly cpuSeconds: number;
-  readonly writeCpuSeconds: number;
-  readonly elapsedSeconds: number;
-}
+import type { SideRequest } from "./fio-file.ts";
+import { measureKernels } from "./fio-kernels.ts";
+import { measureRun } from "./fio-run.ts";
 
 process.once("message", (request: SideRequest) => {
-  measure(request).then(
+  (request.what === "run" ? measureRun(request) : measureKernels(request)).then(
     (result) => process.send?.(result, () => process.disconnect()),
     (error: unknown) => {
       process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
@@ -46,131 +21,3 @@ process.once("message", (request: SideRequest) => {
     },
   );
 });
-
-async function measure({ path, io, direct, depth, everyBlockOnce }: SideRequest): Promise<SideResult> {
-  const { openBlockDevice, Kernel, RunKernel } = await loadBuilt();
-  await using device = await openBlockDevice({ path, blockSizeBytes: blockBytes, io, direct });
-  const { blockCount } = device;
-  const kernel = new Kernel({ memoryBytes: blockCount * 8 + depth * readBytes + 2 ** 22 });
-  const run = new RunKernel(
-    kernel,
-    contentFormat({
-      seed: 42n,
-      order: "ascending",
-      weights: { incompressible: 1, compressible: 0, text: 0 },
-      compressionRatio: 2,
-    }),
-  );
-  const positions = kernel.allocateFloat64(blockCount);
-  const startMs = performance.now();
-  const start = process.cpuUsage();
-  const order = everyBlockOnce ? shuffled(run, blockCount) : drawn(run, blockCount);
-  await write(device, run, { order, depth, positions: positions.values });
-  const writeCpuSeconds = seconds(process.cpuUsage(start));
-  await verify(device, run, { depth, positions });
-  return {
-    bytesProven: positions.values.reduce((sum, position) => sum + (position > 0 ? blockBytes : 0), 0),
-    cpuSeconds: seconds(process.cpuUsage(start)),
-    writeCpuSeconds,
-    elapsedSeconds: (performance.now() - startMs) / 1000,
-  };
-}
-
-async function write(
-  device: BlockDevice,
-  run: RunKernel,
-  {
-    order,
-    depth,
-    positions,
-  }: { readonly order: Uint32Array; readonly depth: number; readonly positions: Float64Array },
-): Promise<void> {
-  let next = 0;
-  const busy = new Set<number>();
-  const lane = async () => {
-    const { address, bytes } = run.kernel.allocate(blockBytes);
-    while (next < order.length) {
-      const block = order[next]!;
-      const position = ++next;
-      // Two writes of one block in flight would leave either: the later one is given up, as a run would wait.
-      if (depth > 1 && busy.has(block)) continue;
-      if (depth > 1) busy.add(block);
-      positions[block] = position;
-      run.inflate(
-        { volume: 0, block, blockCount: 1, sectorCount: blockBytes / sectorBytes },
-        address,
-        position,
-      );
-      assertOk(await device.write({ block, blockCount: 1, from: bytes }));
-      if (depth > 1) busy.delete(block);
-    }
-  };
-  await Promise.all(Array.from({ length: depth }, lane));
-}
-
-async function verify(
-  device: BlockDevice,
-  run: RunKernel,
-  {
-    depth,
-    positions,
-  }: {
-    readonly depth: number;
-    readonly positions: { readonly address: number; readonly values: Float64Array };
-  },
-): Promise<void> {
-  const stride = readBytes / blockBytes;
-  let next = 0;
-  const lane = async () => {
-    const { address, bytes } = run.kernel.allocate(readBytes);
-    const verdicts = run.kernel.allocate(stride).address;
-    while (next < device.blockCount) {
-      const block = next;
-      const blockCount = Math.min(stride, device.blockCount - block);
-      next += blockCount;
-      assertOk(await device.read({ block, blockCount, into: bytes.subarray(0, blockCount * blockBytes) }));
-      const at = { volume: 0, block, blockCount, sectorCount: blockBytes / sectorBytes };
-      const different = run.verify(at, address, positions.address + block * 8, verdicts);
-      if (different > 0)
-        throw new Error(`${different} of ${blockCount} blocks at ${block} are not as written`);
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(depth, 8) }, lane));
-}
-
-function drawn(run: RunKernel, blockCount: number): Uint32Array {
-  return Uint32Array.from({ length: blockCount }, (_, index) =>
-    run.draw(index + 1, purposes.order, 0, blockCount),
-  );
-}
-
-function shuffled(run: RunKernel, blockCount: number): Uint32Array {
-  const order = Uint32Array.from({ length: blockCount }, (_, index) => index);
-  for (let left = blockCount; left > 1; left--) {
-    const chosen = run.draw(left, purposes.order, 0, left);
-    const last = order[left - 1]!;
-    order[left - 1] = order[chosen]!;
-    order[chosen] = last;
-  }
-  return order;
-}
-
-/** @throws {Error} If harrow was not built. */
-async function loadBuilt() {
-  const built = new URL("../dist/", import.meta.url);
-  const block: typeof import("../src/sut/block/open.ts") = await import(
-    new URL("sut/block/open.js", built).href
-  );
-  const kernel: typeof import("../src/generators/kernel.ts") = await import(
-    new URL("generators/kernel.js", built).href
-  );
-  return { openBlockDevice: block.openBlockDevice, Kernel: kernel.Kernel, RunKernel: kernel.RunKernel };
-}
-
-function seconds({ user, system }: NodeJS.CpuUsage): number {
-  return (user + system) / 1e6;
-}
-
-function assertOk(outcome: Outcome): void {
-  if (outcome.kind !== "ok") throw new Error(`${outcome.kind}: ${outcome.code}, ${outcome.message}`);
-}

@@ -10,5 +10,7 @@ export const exitCodes = {
   usage: 2,
   /** The target or the environment failed; what was not seen is not called consistent. */
   target: 3,
+  /** All that was looked at is right, but less was proven than the configuration asks for. */
+  belowFloor: 4,
   interrupted: 130,
 } as const;

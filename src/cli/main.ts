@@ -57,6 +57,9 @@ program
   .option("--target <kind>", "embedded, memory or lightbits, in place of the configuration's target")
   .option("--directory <dir>", "where the embedded target keeps its volumes; in memory if absent")
   .option("--overwrite", "use volumes even if they hold data, which is destroyed")
+  .option("--resume <run>", "go on with a run that was interrupted or killed, from its directory")
+  .option("--record <when>", "keep the run on disk, to be resumed: auto, always or never")
+  .option("--runs <dir>", "where runs are kept (runs)")
   .option("--failures <dir>", "where failure folders are made (failures)")
   .option("--json", "print one JSON object, and no progress")
   .option("--quiet", "show no progress")
@@ -64,7 +67,7 @@ program
   .addOption(logJson())
   .addHelpText(
     "after",
-    "\nExit codes: 0 consistent, 1 violation, 2 bad usage or configuration, 3 the target failed, 130 interrupted.",
+    "\nExit codes: 0 consistent, 1 violation, 2 bad usage or configuration, 3 the target failed, 4 coverage below its floor, 130 interrupted.",
   )
   .action(async (file: string | undefined, flags: FuzzFlags) => {
     process.exitCode = await fuzz({ file, flags, version, serveCommand, signal: stop.signal });

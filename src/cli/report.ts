@@ -3,6 +3,7 @@
  *
  * @packageDocumentation
  */
+import type { LedgerReport } from "../model/ledger.ts";
 import { describeViolation } from "../model/violation.ts";
 import { formatBytes, formatDuration } from "../runner/config/units.ts";
 import type { RunResult } from "../runner/runner.ts";
@@ -14,16 +15,18 @@ export interface ReportContext {
   readonly failureFolder: string | undefined;
   /** Snapshots that the run leaves on a target that outlives it. */
   readonly snapshotsLeft: readonly string[];
+  /** Of a run that can go on. */
+  readonly runDirectory: string | undefined;
 }
 
 const violationsPrintedMax = 5;
 
 export function reportText(
   result: RunResult,
-  { seed, target, failureFolder, snapshotsLeft }: ReportContext,
+  { seed, target, failureFolder, snapshotsLeft, runDirectory }: ReportContext,
 ): string {
   const { ledger, violations } = result;
-  const { versions, lastVersions, snapshots, diffs } = ledger;
+  const { versions, lastVersions, reads, snapshots, diffs } = ledger;
   const total = Object.values(ledger.operations).reduce((sum, count) => sum + count, 0);
   const kinds = Object.entries(ledger.operations)
     .filter(([, count]) => count > 0)
@@ -47,14 +50,19 @@ export function reportText(
       `${number(versions.made)} made, ${number(versions.proven)} proven, ${number(versions.neverSeen)} overwritten before anyone looked`,
     ],
     [
+      "reads",
+      `${number(reads.checked)} checked beside the operations, ${number(reads.underLoad)} of them of blocks in motion; ${number(reads.preReadBlocks)} blocks read before they were replaced`,
+    ],
+    [
       "snapshots",
-      `${number(snapshots.taken)} taken, ${number(snapshots.deleted)} deleted, ${number(snapshots.checked)} checks, ${number(snapshots.blocksCompared)} blocks compared`,
+      `${number(snapshots.taken)} taken (${number(snapshots.hot)} under load, ${number(snapshots.blocksSplit)} blocks split by a cut), ${number(snapshots.deleted)} deleted, ${number(snapshots.checked)} checks, ${number(snapshots.blocksCompared)} blocks compared`,
     ],
     [
       "diffs",
       `${number(diffs.proven)} proven (${number(diffs.blocksReported)} blocks reported, ${number(diffs.blocksChanged)} had to be), ${number(diffs.deletedBaseRefused)} deleted bases refused`,
     ],
   ];
+  rows.push(...rareRows(ledger));
   if (ledger.operationsFailed > 0)
     rows.push(["failed", `${number(ledger.operationsFailed)} operations, certainly without effect`]);
   if (ledger.operationsInDoubt > 0)
@@ -62,6 +70,7 @@ export function reportText(
       "in doubt",
       `${number(ledger.operationsInDoubt)} operations, of which either outcome was accepted, once`,
     ]);
+  for (const missed of result.belowFloor) rows.push(["below floor", missed]);
   for (const { what, why } of ledger.notChecked) rows.push(["not checked", `${what}: ${why}`]);
   if (snapshotsLeft.length > 0) rows.push(["left there", `snapshots ${snapshotsLeft.join(", ")}`]);
   const lines = violations
@@ -72,12 +81,45 @@ export function reportText(
   lines.push(...rows.map(([name, value]) => `${name.padEnd(14)} ${value}`));
   if (failureFolder !== undefined)
     lines.push("", `failure folder ${failureFolder}`, `run it again   harrow fuzz ${failureFolder}/run.yml`);
+  if (runDirectory !== undefined) lines.push("", `go on with it  harrow fuzz --resume ${runDirectory}`);
   return `${lines.join("\n")}\n`;
+}
+
+/** What only some runs do. */
+function rareRows({
+  clones,
+  rollbacks,
+  resizes,
+  syncs,
+  faults,
+  secondVolume,
+}: LedgerReport): [string, string][] {
+  const rows: [string, string][] = [];
+  if (clones.made > 0)
+    rows.push([
+      "clones",
+      `${number(clones.made)} made and written to, ${number(clones.checked)} checks, ${number(clones.blocksCompared)} blocks compared`,
+    ]);
+  if (rollbacks + resizes > 0)
+    rows.push(["volumes", `${number(rollbacks)} rollbacks, ${number(resizes)} resizes`]);
+  if (syncs.done > 0)
+    rows.push([
+      "copies",
+      `${number(syncs.done)} made by the diff: ${number(syncs.blocksCopied)} blocks copied, ${number(syncs.blocksCompared)} compared`,
+    ]);
+  if (faults.crashes + faults.connections > 0)
+    rows.push([
+      "trouble",
+      `${number(faults.crashes)} crashes (${number(faults.crashesChecked)} checked whole, ${number(faults.operationsNotDurable)} operations not durable), ${number(faults.connections)} times the connections`,
+    ]);
+  if (secondVolume.blocksCompared > 0)
+    rows.push(["second volume", `${number(secondVolume.blocksCompared)} blocks compared`]);
+  return rows;
 }
 
 export function reportJson(
   result: RunResult,
-  { version, seed, target, failureFolder, snapshotsLeft }: ReportContext,
+  { version, seed, target, failureFolder, snapshotsLeft, runDirectory }: ReportContext,
 ): string {
   const { ledger, violations, crash, snapshotsLeft: _, ...rest } = result;
   return `${JSON.stringify({
@@ -88,6 +130,7 @@ export function reportJson(
     violations,
     ledger,
     failureFolder: failureFolder ?? null,
+    runDirectory: runDirectory ?? null,
     snapshotsLeft,
     ...(crash === undefined ? {} : { crash: crash.message }),
   })}\n`;
@@ -113,9 +156,11 @@ function verdictText({
   targetFailure,
   targetErrorCount,
   crash,
+  belowFloor,
 }: RunResult): string {
   switch (verdict) {
     case "consistent":
+      if (belowFloor.length > 0) return "consistent, but less was proven than asked for";
       return wasInterrupted ? "consistent as far as it came (interrupted)" : "consistent";
     case "violation":
       return `VIOLATION (${violations.length}: ${[...new Set(violations.map((violation) => violation.class))].join(", ")})`;

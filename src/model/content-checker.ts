@@ -11,11 +11,21 @@
 import type { Extent } from "../selectors/geometry.ts";
 import type { Workload } from "../selectors/workload.ts";
 import type { CutContradiction } from "./cut.ts";
-import { contentOf, explains, someZeros } from "./linearization.ts";
-import { type Ambiguity, type Candidate, readsOf, type Reconciler, sameContent } from "./reconciler.ts";
+import { contentOf, explains, someZeros, type WriteInterval } from "./linearization.ts";
+import {
+  type Ambiguity,
+  amongWhich,
+  type Candidate,
+  type Reconciler,
+  readsOf,
+  sameContent,
+} from "./reconciler.ts";
 import type { SnapshotRecord } from "./snapshot-record.ts";
 import type { ReadInterval, Tracker } from "./tracker.ts";
 import type { View } from "./view.ts";
+
+/** So many reads of zeros are remembered of a block while it is open which operation made them. */
+const zeroReadsMax = 12;
 
 /** A block that does not hold what it may. */
 export interface WrongBlock {
@@ -65,7 +75,13 @@ export class ContentChecker {
     this.#verdicts = kernel.allocate(workload.geometry.extentBlocks);
   }
 
-  check({ extent, firstBlock = 0, blockCount = extent.blockCount, view, address }: ReadRange): ContentVerdict {
+  check({
+    extent,
+    firstBlock = 0,
+    blockCount = extent.blockCount,
+    view,
+    address,
+  }: ReadRange): ContentVerdict {
     const states = this.#states.values.subarray(0, extent.blockCount);
     const ambiguities = this.#reconciler.stateOf(extent, view, states, { firstBlock, blockCount });
     const { sectorsPerBlock: sectorCount, blockSizeBytes } = this.#workload.geometry;
@@ -99,7 +115,17 @@ export class ContentChecker {
   }
 
   /** Whether one block, read to `address`, is in a state that it may be in by itself; decides nothing. */
-  isRight({ extent, block, view, address }: { extent: Extent; block: number; view: View; address: number }): boolean {
+  isRight({
+    extent,
+    block,
+    view,
+    address,
+  }: {
+    extent: Extent;
+    block: number;
+    view: View;
+    address: number;
+  }): boolean {
     const states = this.#states.values.subarray(0, extent.blockCount);
     const ambiguities = this.#reconciler.stateOf(extent, view, states, { firstBlock: block, blockCount: 1 });
     const ambiguity = ambiguities.find((one) => one.block === block);
@@ -109,7 +135,17 @@ export class ContentChecker {
   }
 
   /** Whether a block of a volume, read to `address`, has the bytes of a state. */
-  shows({ volume, block, address, state }: { volume: number; block: number; address: number; state: number }): boolean {
+  shows({
+    volume,
+    block,
+    address,
+    state,
+  }: {
+    volume: number;
+    block: number;
+    address: number;
+    state: number;
+  }): boolean {
     const { sectorsPerBlock: sectorCount } = this.#workload.geometry;
     this.#one.values[0] = state;
     const at = { volume, block, blockCount: 1, sectorCount };
@@ -155,20 +191,34 @@ export class ContentChecker {
       const { record } = part[0]!;
       const isShown = part === showing[0];
       const reads = readsOf(part, onVolume);
-      const writes = [...amongWhich(part, reads), ...parts.slice(index + 1).flat().map(beforeAll)];
+      const older = parts.slice(index + 1).flat();
+      const writes = [
+        ...amongWhich(part, reads),
+        ...parts
+          .slice(index + 1)
+          .flat()
+          .map(beforeAll),
+      ];
       if (record !== undefined && isShown) {
         if (!record.cut.allows(part, content))
           return { block, allowed, shown, contradiction: record.cut.narrow(part, content)! };
         if (record.cut.narrow(writes, content, reads) !== undefined) return { block, allowed, shown };
       }
       const between = record === undefined ? (view.observation ?? this.#atRest()) : record.cut.span;
-      const read = { content, submitted: between.submitted, completed: between.completed, among: readable(part) };
+      const read = {
+        content,
+        submitted: between.submitted,
+        completed: between.completed,
+        // What an older segment left was there from the start.
+        among: [...part, ...older.map((one) => ({ ...one, times: undefined }))],
+      };
       if (!explains(writes, [...reads, read])) return { block, allowed, shown };
       toRemember.push(() => remember(part, onVolume, read));
       if (isShown) break;
     }
     for (const doRemember of toRemember) doRemember();
     if (view.observation === undefined) this.#decide(candidates, shown, onVolume);
+    this.#decideSnapshots(candidates, shown, onVolume);
     return undefined;
   }
 
@@ -177,7 +227,7 @@ export class ContentChecker {
     return { submitted, completed: this.#tracker.event() };
   }
 
-  /** What showed at rest stands for good: of volumes by operation, of snapshots by block. */
+  /** What showed at rest, or in a snapshot, of operations that might never have happened stands for good. */
   #decide(candidates: readonly Candidate[], shown: number, block: number): void {
     const matching = candidates.flatMap((one, index) => (sameContent(one.state, shown) ? [index] : []));
     const newest = matching[0]!;
@@ -191,11 +241,16 @@ export class ContentChecker {
       if (index < newest && isFinal) this.#tracker.decide(Math.abs(state), block, false);
       else if (index === newest && matching.length === 1) this.#tracker.decide(Math.abs(state), block, true);
     }
+  }
+
+  /** What shows of a snapshot, in itself or after a rollback to it, it shows for good. */
+  #decideSnapshots(candidates: readonly Candidate[], shown: number, block: number): void {
+    const matching = candidates.flatMap((one, index) => (sameContent(one.state, shown) ? [index] : []));
     const seen = new Set<SnapshotRecord>();
     for (const [index, { record }] of candidates.entries()) {
       if (record === undefined || seen.has(record)) continue;
       seen.add(record);
-      if (newest < index) break;
+      if (matching[0]! < index) break;
       record.shown.set(block, shown <= 0 && matching.length > 1 ? someZeros : shown);
       this.#tracker.snapshotChanged(record);
     }
@@ -207,7 +262,7 @@ function bySegment(candidates: readonly Candidate[]): readonly (readonly Candida
   const parts: Candidate[][] = [];
   for (const candidate of candidates) {
     const last = parts.at(-1);
-    if (last?.[0]!.record === candidate.record) last!.push(candidate);
+    if (last !== undefined && last[0]!.record === candidate.record) last.push(candidate);
     else parts.push([candidate]);
   }
   return parts;
@@ -216,10 +271,6 @@ function bySegment(candidates: readonly Candidate[]): readonly (readonly Candida
 /** What an older segment left, as a newer one sees it: one of several contents, there from the start. */
 function beforeAll({ state }: Candidate): WriteInterval {
   return { state, submitted: Number.NEGATIVE_INFINITY, completed: Number.NEGATIVE_INFINITY, isInDoubt: true };
-}
-
-function readable(candidates: readonly Candidate[]): readonly ReadableWrite[] {
-  return candidates.filter((one): one is Candidate & ReadableWrite => one.times !== undefined);
 }
 
 /** The operations that it may show know what was seen of them, for as long as anyone can ask. */
@@ -247,5 +298,7 @@ function withRead(reads: readonly ReadInterval[], read: ReadInterval): ReadInter
 
 /** Whether one read says at least what another says. */
 function isStronger(one: ReadInterval, other: ReadInterval): boolean {
-  return one.content === other.content && one.submitted >= other.submitted && one.completed <= other.completed;
+  return (
+    one.content === other.content && one.submitted >= other.submitted && one.completed <= other.completed
+  );
 }

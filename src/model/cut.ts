@@ -129,7 +129,9 @@ export function instantsAs(writes: readonly WriteInterval[], write: WriteInterva
     before = later.completed;
     missing = later.state;
   }
-  return write.submitted < before ? { after: write.submitted, before, shown: write.state, missing } : undefined;
+  return write.submitted < before
+    ? { after: write.submitted, before, shown: write.state, missing }
+    : undefined;
 }
 
 /** Of the instants at which a block could show a content, those at which it could in view of what reads showed. */
@@ -163,7 +165,9 @@ function between(after: number, before: number): number {
 function intersection(a: Instants, b: Instants): Instants {
   return {
     ...(a.after >= b.after ? { after: a.after, shown: a.shown } : { after: b.after, shown: b.shown }),
-    ...(a.before <= b.before ? { before: a.before, missing: a.missing } : { before: b.before, missing: b.missing }),
+    ...(a.before <= b.before
+      ? { before: a.before, missing: a.missing }
+      : { before: b.before, missing: b.missing }),
   };
 }
 
@@ -173,7 +177,8 @@ function merged(instants: readonly Instants[]): readonly Instants[] {
   const result: Instants[] = [];
   for (const next of sorted) {
     const last = result.at(-1);
-    if (last === undefined || next.after >= last.before) result.push(next);
+    // No instant is that of an event, so intervals that meet in one are one.
+    if (last === undefined || next.after > last.before) result.push(next);
     else if (next.before > last.before)
       result[result.length - 1] = { ...last, before: next.before, missing: next.missing };
   }

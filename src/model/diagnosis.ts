@@ -66,7 +66,8 @@ export class Diagnosis {
     const finding = this.#mutated(bad, this.#seenOtherwise(bad) ?? this.#find(bad, versions));
     const operations: OperationReference[] = [];
     for (const state of allowed.slice(0, expectedNamedMax))
-      if (state !== 0 && state !== someZeros && state !== finding.position) operations.push(this.#reference(state, "expected"));
+      if (state !== 0 && state !== someZeros && state !== finding.position)
+        operations.push(this.#reference(state, "expected"));
     if (finding.position !== undefined) operations.push(this.#reference(finding.position, "observed"));
     if (finding.missing !== undefined) operations.push(this.#reference(finding.missing, "missing"));
     return {

@@ -17,10 +17,10 @@ import { effectOf } from "../selectors/operations.ts";
 import type { Workload } from "../selectors/workload.ts";
 import { type BlockRun, BlockSet } from "./block-set.ts";
 import { instantsAs } from "./cut.ts";
-import { someZeros, type WriteInterval } from "./linearization.ts";
-import { type Ambiguity, type Reconciler, sameContent } from "./reconciler.ts";
+import { explains, someZeros } from "./linearization.ts";
+import { type Ambiguity, type Candidate, type Reconciler, sameContent } from "./reconciler.ts";
 import type { SnapshotRecord } from "./snapshot-record.ts";
-import type { Tracker } from "./tracker.ts";
+import type { ReadInterval, Tracker } from "./tracker.ts";
 import { type Segment, snapshotView } from "./view.ts";
 import type { FaultClass, OperationReference, Violation } from "./violation.ts";
 
@@ -69,17 +69,19 @@ interface Expectation {
 /** A block that either cut, or both, may have on one or the other side of an operation. */
 interface OpenBlock {
   readonly block: number;
-  readonly before: BlockAtCut;
-  readonly after: BlockAtCut;
+  /** What may have become of it between two instants of the cuts. */
+  readonly changes: (then: number, now: number) => readonly Change[];
+  /** Events at which that may turn. */
+  readonly ends: Iterable<number>;
 }
 
 /** What a block may show at a cut: those of its writes that the snapshot, as far as it was read, leaves. */
 interface BlockAtCut {
-  readonly writes: readonly WriteInterval[];
-  readonly possible: readonly WriteInterval[];
-  /** Which of them it is depends on this cut; not on that of a snapshot to which the volume was put back before. */
-  readonly isTimed: boolean;
+  readonly writes: readonly Candidate[];
+  readonly possible: readonly Candidate[];
 }
+
+type Change = "none" | "rewritten" | "differs";
 
 /** How an answer differs from what it must and may report. */
 interface Difference {
@@ -123,8 +125,9 @@ export class DiffChecker {
         ),
       );
     const expectation = this.#expectation(question);
-    const { missing, invented } = this.#difference(question, expectation, reported);
-    violations.push(...this.#content(question, missing, invented));
+    const difference = this.#difference(question, expectation, reported);
+    if (difference === undefined) violations.push(this.#contradiction(question, expectation.open));
+    else violations.push(...this.#content(question, difference.missing, difference.invented));
     return { violations, reported, changedBlocks: expectation.must.size };
   }
 
@@ -164,64 +167,71 @@ export class DiffChecker {
     const open: OpenBlock[] = [];
     const viewAfter = snapshotView(this.#tracker, snapshot);
     const viewBefore = base === undefined ? undefined : snapshotView(this.#tracker, base);
-    for (const pd of this.#extentsTouched(volume, this.#spans(viewAfter.segments, base))) {
+    // One line of operations leads from one cut to the other, without a rollback or a crash in between.
+    const isOneLine =
+      base !== undefined &&
+      base.branch === snapshot.branch &&
+      !this.#tracker.hasCrashedBetween(base.submittedEvent, snapshot.completedEvent);
+    for (const pd of this.#extentsTouched(
+      volume,
+      this.#spans(viewAfter.segments, viewBefore?.segments ?? []),
+    )) {
       const extent = this.#workload.geometry.extent(pd);
       const { firstBlock, blockCount } = extent;
       const undecided = { isUndecided: true };
-      const after = atCut(
-        this.#reconciler.stateOf(extent, viewAfter, this.#after, undecided),
-        this.#after,
-        { firstBlock, record: snapshot },
-      );
+      const after = atCut(this.#reconciler.stateOf(extent, viewAfter, this.#after, undecided), firstBlock);
       let before = new Map<number, BlockAtCut>();
       if (viewBefore === undefined) this.#before.fill(0);
-      else
-        before = atCut(
-          this.#reconciler.stateOf(extent, viewBefore, this.#before, undecided),
-          this.#before,
-          { firstBlock, record: base! },
-        );
+      else before = atCut(this.#reconciler.stateOf(extent, viewBefore, this.#before, undecided), firstBlock);
       for (let block = 0; block < blockCount; block++) {
         const old = this.#before[block]!;
         const now = this.#after[block]!;
         if (before.has(block) || after.has(block)) {
-          open.push({
-            block: firstBlock + block,
-            before: before.get(block) ?? settled(old),
-            after: after.get(block) ?? settled(now),
-          });
+          open.push(
+            openBlock(
+              firstBlock + block,
+              { at: before.get(block) ?? settled(old, base), record: base },
+              { at: after.get(block) ?? settled(now, snapshot), record: snapshot },
+              isOneLine,
+            ),
+          );
           continue;
         }
         // Zeros of unknown origin may have been made anew in between.
         const isVague = old === someZeros || now === someZeros;
         if (old === now && !isVague) continue;
         may.add(firstBlock + block);
-        if ((promise.precision === "exact" && !isVague) || !sameContent(old, now)) must.add(firstBlock + block);
+        if ((promise.precision === "exact" && !isVague) || !sameContent(old, now))
+          must.add(firstBlock + block);
       }
     }
     return { must, may, open };
   }
 
-  /** Where an answer differs from what it must and may report, at the instants that suit it best. */
+  /**
+   * Where an answer differs from what it must and may report, at the instants that suit it best.
+   *
+   * @returns Nothing if there are no instants at which both snapshots could show what they do.
+   */
   #difference(
     { snapshot, base, promise, blockCount }: DiffQuestion,
     { must, may, open }: Expectation,
     reported: BlockSet,
-  ): Difference {
+  ): Difference | undefined {
     const unit = promise.granularityBlocks;
     const mayInUnits = may.rounded(unit, blockCount);
     if (open.length === 0)
       return { missing: [...must.minus(reported)], invented: [...reported.minus(mayInUnits)] };
     let best: Difference | undefined;
     let bestCount = Number.POSITIVE_INFINITY;
-    const times = instantsWorthTrying(open, "before", base);
-    for (const then of times)
-      for (const now of instantsWorthTrying(open, "after", snapshot)) {
+    const instants = instantsWorthTrying(open, snapshot);
+    for (const then of instantsWorthTrying(open, base))
+      for (const now of instants) {
         const isNeeded = new BlockSet();
         const touchable = new BlockSet();
         let isPossible = true;
-        for (const { block, before, after } of open) {
-          const changes = changesBetween(before, then, after, now);
+        for (const { block, changes: changesBetween } of open) {
+          const changes = changesBetween(then, now);
           if (changes.length === 0) {
             // No write can be on top at these instants: they are not those of this pair of snapshots.
             isPossible = false;
@@ -237,7 +247,8 @@ export class DiffChecker {
               touchable.add(block);
         }
         if (!isPossible) continue;
-        const allowed = touchable.size === 0 ? mayInUnits : union(mayInUnits, touchable.rounded(unit, blockCount));
+        const allowed =
+          touchable.size === 0 ? mayInUnits : union(mayInUnits, touchable.rounded(unit, blockCount));
         const missing = [...union(must, isNeeded).minus(reported)];
         const invented = [...reported.minus(allowed)];
         const count = total(missing) + total(invented);
@@ -247,21 +258,20 @@ export class DiffChecker {
         }
         if (count === 0) return best!;
       }
-    // Without any instant that goes with what the snapshots show, the cut checker has the say.
-    return best ?? { missing: [...must.minus(reported)], invented: [] };
+    return best;
   }
 
-  /** The parts of the history between base and snapshot, newest first: bounds as of a segment. */
-  #spans(segments: readonly Segment[], base: SnapshotRecord | undefined): { ltsMin: number; ltsMax: number }[] {
-    const spans: { ltsMin: number; ltsMax: number }[] = [];
-    for (const { record, ltsMin, ltsMax, branch } of segments) {
-      if (base !== undefined && record === base) break;
-      if (base !== undefined && branch === base.branch) {
-        spans.push({ ltsMin: base.ltsBefore, ltsMax });
-        break;
-      }
-      spans.push({ ltsMin, ltsMax });
-    }
+  /** The parts of the history between two views: all that either has since the branch that both come from. */
+  #spans(segments: readonly Segment[], base: readonly Segment[]): { ltsMin: number; ltsMax: number }[] {
+    const common = segments.find(({ branch }) => base.some((other) => other.branch === branch));
+    const since = ({ branch }: Segment): boolean => common === undefined || branch > common.branch;
+    const spans = [...segments, ...base].filter(since).map(({ ltsMin, ltsMax }) => ({ ltsMin, ltsMax }));
+    const other = base.find(({ branch }) => branch === common?.branch);
+    if (common !== undefined && other !== undefined && common.record !== other.record)
+      spans.push({
+        ltsMin: Math.min(...[common, other].map(({ record, ltsMax }) => record?.ltsBefore ?? ltsMax)),
+        ltsMax: Math.max(common.ltsMax, other.ltsMax),
+      });
     return spans;
   }
 
@@ -276,6 +286,24 @@ export class DiffChecker {
         for (let index = 0; index < count; index++) pds.add(window.reachedPd(index));
       } else for (let lts = ltsMin + 1; lts <= ltsMax; lts++) pds.add(window.pd(lts));
     return [...pds].filter((pd) => geometry.extent(pd).volume === volume);
+  }
+
+  #contradiction(question: DiffQuestion, open: readonly OpenBlock[]): Violation {
+    const { block } = open[0]!;
+    return {
+      ...this.#violation(
+        question,
+        "torn-cut",
+        { block, blockCount: 1 },
+        {
+          summary:
+            "base and snapshot show operations on the two sides of their cuts that no two instants have there",
+          expected: "one instant for each that agrees with all that both show",
+          observed: `${open.length} blocks with operations under way at either cut`,
+        },
+      ),
+      rule: "cut",
+    };
   }
 
   #content(question: DiffQuestion, missing: readonly BlockRun[], invented: readonly BlockRun[]): Violation[] {
@@ -355,44 +383,40 @@ export class DiffChecker {
   }
 }
 
-/** The ambiguous blocks of an extent that what was shown does not settle; the others' states are put right. */
-function atCut(
-  ambiguities: readonly Ambiguity[],
-  states: Float64Array,
-  { firstBlock, record }: { readonly firstBlock: number; readonly record: SnapshotRecord },
-): Map<number, BlockAtCut> {
+/** The blocks of an extent that more than one state may show, and those of them that what was shown leaves. */
+function atCut(ambiguities: readonly Ambiguity[], firstBlock: number): Map<number, BlockAtCut> {
   const open = new Map<number, BlockAtCut>();
   for (const { block, candidates } of ambiguities) {
     // The newest snapshot with an open operation on the block has decided it, if it was read.
-    const owner = candidates[0]!.record;
-    const shown = owner?.shown.get(firstBlock + block);
+    const shown = candidates[0]!.record?.shown.get(firstBlock + block);
     const possible = candidates.filter(({ state }) => shown === undefined || sameContent(shown, state));
-    if (possible.length === 1) states[block] = possible[0]!.state;
-    else open.set(block, { writes: candidates, possible, isTimed: owner === record });
+    open.set(block, { writes: candidates, possible });
   }
   return open;
 }
 
-function settled(state: number): BlockAtCut {
-  const write: WriteInterval = {
+function settled(state: number, record: SnapshotRecord | undefined): BlockAtCut {
+  const [submitted, completed] = [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  const only = {
     state,
-    submitted: Number.NEGATIVE_INFINITY,
-    completed: Number.NEGATIVE_INFINITY,
+    submitted,
+    completed,
     isInDoubt: false,
+    record,
+    times: undefined,
+    mayBeIgnored: false,
   };
-  return { writes: [write], possible: [write], isTimed: false };
+  return { writes: [only], possible: [only] };
 }
 
 /** One instant of each stretch of a cut in which nothing begins or ends on the blocks in question. */
 function instantsWorthTrying(
   open: readonly OpenBlock[],
-  side: "before" | "after",
   record: SnapshotRecord | undefined,
 ): readonly number[] {
   if (record === undefined) return [Number.NEGATIVE_INFINITY];
   const ends = new Set<number>();
-  for (const block of open)
-    for (const { submitted, completed } of block[side].isTimed ? block[side].writes : []) ends.add(submitted).add(completed);
+  for (const block of open) for (const end of block.ends) ends.add(end);
   const found: number[] = [];
   for (const { after, before } of record.cut.instants) {
     const inside = [...ends].filter((end) => end > after && end < before).sort((a, b) => a - b);
@@ -402,36 +426,93 @@ function instantsWorthTrying(
   return found;
 }
 
-type Change = "none" | "rewritten" | "differs";
+function openBlock(
+  block: number,
+  before: { readonly at: BlockAtCut; readonly record: SnapshotRecord | undefined },
+  after: { readonly at: BlockAtCut; readonly record: SnapshotRecord },
+  isOneLine: boolean,
+): OpenBlock {
+  const writes = writesOfBoth(before, after);
+  const ends = new Set(writes.flatMap(({ submitted, completed }) => [submitted, completed]));
+  const found = new Map<string, readonly Change[]>();
+  const placeOf = (instant: number): number => [...ends].filter((end) => end < instant).length;
+  return {
+    block,
+    ends,
+    changes: (then, now) => {
+      const place = `${placeOf(then)}:${placeOf(now)}`;
+      let changes = found.get(place);
+      if (changes === undefined)
+        found.set(place, (changes = changesBetween(before, then, after, now, { writes, isOneLine })));
+      return changes;
+    },
+  };
+}
+
+/** All writes that either cut may show, at their times. */
+function writesOfBoth(
+  { at: before, record: base }: { readonly at: BlockAtCut; readonly record: SnapshotRecord | undefined },
+  { at: after }: { readonly at: BlockAtCut },
+): readonly Candidate[] {
+  const all = new Map(before.writes.map((write) => [write.state, write]));
+  for (const write of after.writes) {
+    const known = all.get(write.state);
+    if (known?.times !== undefined || (known !== undefined && write.times === undefined)) continue;
+    // What completed long before the later cut, and the earlier one had not seen, was submitted after that.
+    const between = base?.completedEvent ?? Number.NEGATIVE_INFINITY;
+    const isLater = known === undefined && write.times === undefined;
+    all.set(write.state, isLater ? { ...write, submitted: between, completed: between } : write);
+  }
+  return [...all.values()];
+}
 
 /** What may have become of a block between two instants. */
-function changesBetween(before: BlockAtCut, then: number, after: BlockAtCut, now: number): readonly Change[] {
-  const old = onTop(before, then);
+function changesBetween(
+  before: { readonly at: BlockAtCut; readonly record: SnapshotRecord | undefined },
+  then: number,
+  after: { readonly at: BlockAtCut; readonly record: SnapshotRecord },
+  now: number,
+  { writes, isOneLine }: { readonly writes: readonly Candidate[]; readonly isOneLine: boolean },
+): readonly Change[] {
+  const base = before.record;
+  const numbers = new Map(writes.map(({ state }, index) => [state, index + 1]));
+  const apart = writes.map(({ state, submitted, completed, isInDoubt }) => {
+    return { state: numbers.get(state)!, submitted, completed, isInDoubt };
+  });
+  const showing = ({ state }: Candidate, instant: number): ReadInterval => {
+    return { content: numbers.get(state)!, submitted: instant, completed: instant, among: [] };
+  };
   const found = new Set<Change>();
-  for (const last of onTop(after, now)) {
-    // What completed long before the later cut is newer than all that the earlier one saw, unless it saw that itself.
-    const seen = before.writes.find(({ state }) => state === last.state);
-    const completed = seen?.completed ?? Number.POSITIVE_INFINITY;
+  const old = onTop(before, then);
+  for (const last of onTop(after, now))
     for (const first of old) {
-      const isVague = first.state === someZeros || last.state === someZeros;
-      if (isVague && sameContent(first.state, last.state)) found.add("none").add("rewritten");
-      else if (first.state === last.state) found.add("none");
-      else if (completed < first.submitted) continue;
-      else found.add(sameContent(first.state, last.state) ? "rewritten" : "differs");
+      const isSame = sameContent(first.state, last.state);
+      if (isSame && (first.state === someZeros || last.state === someZeros)) {
+        found.add("none").add("rewritten");
+        continue;
+      }
+      // After a rollback to the base, what is of the base is as the base has it.
+      if (base !== undefined && after.record !== base && last.record === base && first.state !== last.state)
+        continue;
+      if (isOneLine && !explains(apart, [showing(first, then), showing(last, now)])) continue;
+      found.add(first.state === last.state ? "none" : isSame ? "rewritten" : "differs");
     }
-  }
   return [...found];
 }
 
-function onTop({ writes, possible, isTimed }: BlockAtCut, instant: number): readonly WriteInterval[] {
-  if (!isTimed) return possible;
+/** What may be on top of a block at an instant of a cut; of what an older cut bounds, anything that it may show. */
+function onTop(
+  {
+    at: { writes, possible },
+    record,
+  }: { readonly at: BlockAtCut; readonly record: SnapshotRecord | undefined },
+  instant: number,
+): readonly Candidate[] {
   return possible.filter((write) => {
+    if (write.record !== record) return true;
     const instants = instantsAs(writes, write);
-    return (
-      instants !== undefined &&
-      (instants.after < instant || instants.after === Number.NEGATIVE_INFINITY) &&
-      instant < instants.before
-    );
+    if (instants === undefined || instant >= instants.before) return false;
+    return instants.after < instant || instants.after === Number.NEGATIVE_INFINITY;
   });
 }
 

@@ -199,7 +199,8 @@ export class Ledger {
       const isNew = state >= oldest || -state >= oldest;
       if (isNew) {
         if (wrongNow.size === 0 || !wrongNow.has(block)) proven++;
-      } else if (wrongBefore !== undefined && wrongBefore.get(block) === state && !wrongNow.has(block)) proven++;
+      } else if (wrongBefore !== undefined && wrongBefore.get(block) === state && !wrongNow.has(block))
+        proven++;
     }
     this.#counts.versionsProven += proven;
     this.#provenLts[extent.pd] = ltsMax;

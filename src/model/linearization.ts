@@ -46,34 +46,27 @@ export function explains(writes: readonly WriteInterval[], reads: readonly ReadI
   const open: ReadInterval[] = [];
   for (const read of reads) {
     const writers = writersOf(writes, read);
-    const isBound = !mayShowAnother(writes, read);
-    if (writers.length === 0) {
-      if (isBound) return false;
-    } else if (writers.length === 1 && isBound) add(zones[writers[0]!]!, read);
+    if (writers.length === 0) return false;
+    if (writers.length === 1) add(zones[writers[0]!]!, read);
     else open.push(read);
   }
   return attribute(writes, zones, open, 0);
 }
 
 /** Numbers of the writes that a read may show. */
-export function writersOf(
+function writersOf(
   writes: readonly WriteInterval[],
-  { content, completed, writers }: ReadInterval,
+  { content, completed }: ReadInterval,
 ): readonly number[] {
   const found: number[] = [];
   for (const [index, { state, submitted }] of writes.entries())
-    if (contentOf(state) === content && submitted < completed && writers?.includes(state) !== false) found.push(index);
+    if (contentOf(state) === content && submitted < completed) found.push(index);
   return found;
-}
-
-/** Whether a read may have shown what is not asked about: what was there long before, or came long after. */
-function mayShowAnother(writes: readonly WriteInterval[], { writers }: ReadInterval): boolean {
-  return writers?.some((state) => !writes.some((write) => write.state === state)) === true;
 }
 
 /** What a state looks like: p for data, 0 for all zeros. */
 export function contentOf(state: number): number {
-  return state > 0 ? state : 0;
+  return Math.max(state, 0);
 }
 
 function attribute(
@@ -82,7 +75,7 @@ function attribute(
   open: readonly ReadInterval[],
   index: number,
 ): boolean {
-  if (!fit(writes, zones, index === open.length)) return false;
+  if (!zonesFit(writes, zones, index === open.length)) return false;
   const read = open[index];
   if (read === undefined) return true;
   for (const writer of writersOf(writes, read)) {
@@ -92,7 +85,7 @@ function attribute(
     if (attribute(writes, zones, open, index + 1)) return true;
     zones[writer] = before;
   }
-  return mayShowAnother(writes, read) && attribute(writes, zones, open, index + 1);
+  return false;
 }
 
 function add(zone: Zone, { submitted, completed }: ReadInterval): void {
@@ -102,7 +95,7 @@ function add(zone: Zone, { submitted, completed }: ReadInterval): void {
 }
 
 /** Zones only grow as reads are added, forward ones; so what does not fit now never will. */
-function fit(writes: readonly WriteInterval[], zones: readonly Zone[], isWhole: boolean): boolean {
+function zonesFit(writes: readonly WriteInterval[], zones: readonly Zone[], isWhole: boolean): boolean {
   for (const [index, zone] of zones.entries()) {
     if (zone.first >= zone.last) continue;
     for (const [other, { first, last, readCount }] of zones.entries()) {

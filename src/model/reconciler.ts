@@ -12,17 +12,13 @@ import { effectOf, type OperationKind, positionOf } from "../selectors/operation
 import type { Workload } from "../selectors/workload.ts";
 import type { WriteInterval } from "./linearization.ts";
 import type { SnapshotRecord } from "./snapshot-record.ts";
-import type { OperationTimes, ReadInterval, Tracker } from "./tracker.ts";
+import type { OperationTimes, ReadableWrite, ReadInterval, Tracker } from "./tracker.ts";
 import { type Segment, standingOf, type View } from "./view.ts";
 
 /** One of the operations that a block may show. */
-export interface Candidate extends WriteInterval {
+export interface Candidate extends WriteInterval, ReadableWrite {
   /** The snapshot in whose part of the history it lies; absent for the volume's own. */
   readonly record: SnapshotRecord | undefined;
-  /** Absent for what completed long ago. */
-  readonly times: OperationTimes | undefined;
-  /** Deallocation that may leave the old data. */
-  readonly mayBeIgnored: boolean;
 }
 
 /** A block of which more than one state may show. */
@@ -104,7 +100,8 @@ export class Reconciler {
         lts !== undefined && lts > ltsMin && left > 0;
         lts = window.prevLts(lts)
       ) {
-        for (const { kind, operationId, firstBlock, blockCount: touched } of this.#workload.visit(lts).operations) {
+        for (const { kind, operationId, firstBlock, blockCount: touched } of this.#workload.visit(lts)
+          .operations) {
           const effect = effectOf(kind);
           if (effect === "none") continue;
           const position = positionOf(lts, operationId);
@@ -138,8 +135,9 @@ export class Reconciler {
               pending.set(block, (open = { candidates: [], closed: Number.NEGATIVE_INFINITY }));
               into[block] = state;
             }
+            // As it was, and not as a crash may have left it.
+            if ((times?.completed ?? Number.NEGATIVE_INFINITY) < open.closed) continue;
             const candidate = candidateOf(state, record, times, mayBeIgnored);
-            if (candidate.completed < open.closed) continue;
             open.candidates.push(candidate);
             if (!candidate.isInDoubt && candidate.completed < begin)
               open.closed = Math.max(open.closed, candidate.submitted);
@@ -173,10 +171,7 @@ export class Reconciler {
         const { standing, times } = standingOf(this.#tracker, view, segment, position, lts);
         if (standing === "out") continue;
         const onVolume = extent.firstBlock + block;
-        if (
-          standing === "open" &&
-          this.#decisionOn(view, segment, times, position, onVolume) === false
-        )
+        if (standing === "open" && this.#decisionOn(view, segment, times, position, onVolume) === false)
           continue;
         yield effectOf(operation.kind) === "data" ? position : -position;
       }
@@ -199,12 +194,13 @@ export class Reconciler {
         const isWhole = times.outcome === "unknown" && !times.hasOverlap && !isLost;
         return isWhole && this.#tracker.decisionOn(position, block) === false ? false : undefined;
       }
-      // One that another replaced while both were under way may have been on top at the cut, and not at rest.
-      const decision = this.#tracker.decisionOn(position, block);
-      return decision === false && times.hasOverlap ? undefined : decision;
     }
-    if (observation !== undefined && times !== undefined && times.completed >= observation.submitted) return undefined;
-    return this.#tracker.decisionOn(position, block);
+    if (observation !== undefined && times !== undefined && times.completed >= observation.submitted)
+      return undefined;
+    const decision = this.#tracker.decisionOn(position, block);
+    const isAtRest = record === undefined && observation === undefined;
+    // One that another replaced while both were under way may have been on top then, and not at rest.
+    return decision === false && times?.hasOverlap === true && !isAtRest ? undefined : decision;
   }
 
   /** Deallocation is advice where the namespace does not promise zeros: old data may stay, for good. */
@@ -221,13 +217,17 @@ export function readsOf(candidates: readonly Candidate[], block: number): readon
 }
 
 /** The candidates, with their times where a read knows them, and what else some reads could show at their time. */
-export function amongWhich(candidates: readonly Candidate[], reads: readonly ReadInterval[]): readonly Candidate[] {
+export function amongWhich(
+  candidates: readonly Candidate[],
+  reads: readonly ReadInterval[],
+): readonly Candidate[] {
   const { record } = candidates[0]!;
   const all = new Map(candidates.map((candidate) => [candidate.state, candidate]));
   for (const { among } of reads)
     for (const { state, times, mayBeIgnored } of among) {
-      if (all.get(state)?.times !== undefined || times.outcome === "failed") continue;
-      all.set(state, candidateOf(state, record, times, mayBeIgnored));
+      const known = all.get(state);
+      if (known?.times !== undefined || (known !== undefined && times === undefined)) continue;
+      if (times?.outcome !== "failed") all.set(state, candidateOf(state, record, times, mayBeIgnored));
     }
   return [...all.values()];
 }
@@ -241,7 +241,14 @@ export function sameContent(a: number, b: number): boolean {
 function close(open: Pending, state: number, found: Pick<Candidate, "record" | "times">): void {
   const { times } = found;
   const { submitted, completed } = times ?? untouched;
-  const candidate: Candidate = { state, submitted, completed, isInDoubt: false, mayBeIgnored: false, ...found };
+  const candidate: Candidate = {
+    state,
+    submitted,
+    completed,
+    isInDoubt: false,
+    mayBeIgnored: false,
+    ...found,
+  };
   if (candidate.completed >= open.closed) open.candidates.push(candidate);
 }
 
@@ -251,10 +258,12 @@ function candidateOf(
   times: OperationTimes | undefined,
   mayBeIgnored: boolean,
 ): Candidate {
-  if (times === undefined) return { state, ...untouched, isInDoubt: mayBeIgnored, record, times, mayBeIgnored };
+  if (times === undefined)
+    return { state, ...untouched, isInDoubt: mayBeIgnored, record, times, mayBeIgnored };
   const { submitted, completed, outcome, lostAt } = times;
   // What a crash may have dropped is there after it, or is not: as if it were decided at that instant.
-  const isLost = lostAt < Number.POSITIVE_INFINITY && (record === undefined || lostAt < record.submittedEvent);
+  const isLost =
+    lostAt < Number.POSITIVE_INFINITY && (record === undefined || lostAt < record.submittedEvent);
   return {
     state,
     submitted: isLost ? Math.max(submitted, lostAt - 0.5) : submitted,

@@ -33,18 +33,17 @@ export interface OperationTimes {
 export interface ReadInterval {
   /** p for data written at p, 0 for zeros of whatever origin. */
   readonly content: number;
-  /** States that it could be, when it was read; absent if it must be one of those that are asked about. */
-  readonly writers?: readonly number[];
   readonly submitted: number;
   readonly completed: number;
-  /** The operations of known times that it could have shown. */
+  /** What it could have shown. */
   readonly among: readonly ReadableWrite[];
 }
 
 /** An operation that a read of one block could show. */
 export interface ReadableWrite {
   readonly state: number;
-  readonly times: OperationTimes;
+  /** Absent for what completed long ago. */
+  readonly times: OperationTimes | undefined;
   /** Deallocation that may leave the old data. */
   readonly mayBeIgnored: boolean;
 }
@@ -110,6 +109,8 @@ export class Tracker {
   /** Observations under way, oldest first; those that are over leave when they come first. */
   #observations: Observation[] = [];
   #inFlightCount = 0;
+  /** Events at which the target crashed. */
+  readonly #crashes = new Set<number>();
 
   /** Told of every change from now on. */
   listen(listener: TrackerListener): void {
@@ -122,12 +123,44 @@ export class Tracker {
     tracker.#event = state.event;
     tracker.#started = state.ltsReserved;
     tracker.#complete = state.ltsReserved;
-    for (const times of state.exceptions) tracker.#exceptions.set(times.position, times);
+    for (const times of state.exceptions) {
+      tracker.#exceptions.set(times.position, times);
+      tracker.#crashes.add(times.lostAt);
+    }
     for (const { position, block, happened } of state.decisions)
       tracker.#decisions.set(key(position, block), happened);
     for (const record of state.snapshots) tracker.#snapshots.set(key(record.volume, record.snapshot), record);
     for (const rollback of state.rollbacks) tracker.#rollbacksOf(rollback.volume).push(rollback);
     return tracker;
+  }
+
+  /**
+   * The process ended while these may have been under way: they are in doubt, and fenced, for whoever had them is
+   * gone. Those whose outcome is known stay as they are.
+   */
+  interrupt(positions: Iterable<number>): void {
+    const submitted = ++this.#event;
+    const completed = ++this.#event;
+    const open = new Map<number, OperationTimes>();
+    for (const record of this.#snapshots.values())
+      for (const times of record.open.values()) if (isUnderWay(times)) open.set(times.position, times);
+    for (const position of positions) {
+      const times = this.#exceptions.get(position) ??
+        open.get(position) ?? {
+          position,
+          submitted,
+          completed: Number.POSITIVE_INFINITY,
+          outcome: "inFlight",
+          lostAt: Number.POSITIVE_INFINITY,
+          hasOverlap: false,
+          reads: undefined,
+        };
+      if (!isUnderWay(times)) continue;
+      times.completed = completed;
+      times.outcome = "unknown";
+      this.#except(times);
+    }
+    this.#listener?.ltsComplete(this.#complete);
   }
 
   /** Highest lts started; −1 before the first. */
@@ -242,7 +275,8 @@ export class Tracker {
 
   /** An operation that had completed may have been dropped by a crash, as it was not durable. */
   lose(position: number, crashEvent: number, times: { submitted: number; completed: number }): void {
-    const known = this.#exceptions.get(position) ?? this.#times.get(position);
+    const known =
+      this.#exceptions.get(position) ?? this.#times.get(position) ?? this.#openInSnapshot(position);
     if (known !== undefined && known.outcome === "failed") return;
     const lost: OperationTimes = known ?? {
       position,
@@ -264,6 +298,7 @@ export class Tracker {
   /** The target crashed: what reads saw of operations under way need not be there any more. */
   crashed(): number {
     const event = ++this.#event;
+    this.#crashes.add(event);
     for (const times of this.#exceptions.values()) times.reads = undefined;
     for (const times of this.#times.values()) {
       times.reads = undefined;
@@ -276,6 +311,12 @@ export class Tracker {
       if (!happened && this.#exceptions.get(position)?.hasOverlap === true) this.#withdraw(position, block);
     }
     return event;
+  }
+
+  /** Whether the target crashed between two events: what was seen before the first need not be there at the second. */
+  hasCrashedBetween(from: number, to: number): boolean {
+    for (const event of this.#crashes) if (event > from && event < to) return true;
+    return false;
   }
 
   /** An event that is no operation's. */
@@ -372,7 +413,10 @@ export class Tracker {
     this.#listener?.snapshotForgotten(record);
   }
 
+  /** At rest: what was read before says nothing of the branch that begins. */
   rolledBack(rollback: RollbackRecord): void {
+    for (const times of this.#exceptions.values()) times.reads = undefined;
+    for (const times of this.#times.values()) times.reads = undefined;
     this.#rollbacksOf(rollback.volume).push(rollback);
     this.#listener?.rollback(rollback);
   }
@@ -385,6 +429,15 @@ export class Tracker {
   #withdraw(position: number, block: number): void {
     this.#decisions.delete(key(position, block));
     this.#listener?.decision(position, block, undefined);
+  }
+
+  /** The times that a snapshot's record still holds of an operation. */
+  #openInSnapshot(position: number): OperationTimes | undefined {
+    for (const { open } of this.#snapshots.values()) {
+      const times = open.get(position);
+      if (times !== undefined) return times;
+    }
+    return undefined;
   }
 
   #rollbacksOf(volume: number): RollbackRecord[] {
@@ -418,6 +471,10 @@ export class Tracker {
       this.#retiringFirst = 0;
     }
   }
+}
+
+function isUnderWay({ completed }: OperationTimes): boolean {
+  return completed === Number.POSITIVE_INFINITY;
 }
 
 function key(a: number, b: number): string {

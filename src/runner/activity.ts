@@ -2,7 +2,8 @@
  * What a run has under way on its volumes, and the way to rest.
  *
  * Everything that touches a volume counts: visits, reads, checks. Whoever needs rest closes the gate, so that
- * nothing new begins, waits until all is through, and opens it again.
+ * nothing new begins, waits until all is through, and opens it again. Load goes on during an upheaval, such as a crash
+ * of the target, but the model does not know yet what it has done: what is read meanwhile can not be judged.
  *
  * @packageDocumentation
  */
@@ -13,6 +14,8 @@ export class Activity {
   #whenIdle: (() => void)[] = [];
   #whenFewer: { readonly count: number; readonly resolve: () => void }[] = [];
   #visits = 0;
+  #upheaval: Promise<void> | undefined;
+  #upheavals = 0;
 
   /** Pending while someone needs rest. */
   get gate(): Promise<void> | undefined {
@@ -21,6 +24,32 @@ export class Activity {
 
   get visitCount(): number {
     return this.#visits;
+  }
+
+  /** Pending during an upheaval. */
+  get upheaval(): Promise<void> | undefined {
+    return this.#upheaval;
+  }
+
+  /** Counts upheavals, as they begin: whether one came between two moments. */
+  get upheavalCount(): number {
+    return this.#upheavals;
+  }
+
+  /** Does something after which volumes need not hold what they did; ends when the model knows of it. */
+  async throughUpheaval(work: () => Promise<void>): Promise<void> {
+    this.#upheavals++;
+    const working = work();
+    const over = working.then(
+      () => {},
+      () => {},
+    );
+    this.#upheaval = over;
+    try {
+      await working;
+    } finally {
+      if (this.#upheaval === over) this.#upheaval = undefined;
+    }
   }
 
   begin(): void {

@@ -9,7 +9,7 @@ import { checkUnderLoad, checkVisible } from "./extent-checks.ts";
 import type { Run } from "./run.ts";
 import type { ControlVisitor } from "./visitors/control.ts";
 import { enterFirstVisit, inspectFirstVisit } from "./visitors/inspect.ts";
-import { enterVisit, performVisit } from "./visitors/mutate.ts";
+import { abandonVisit, enterVisit, performVisit } from "./visitors/mutate.ts";
 import { lookAtVisible, validateAll, validateRecent, validateSample } from "./visitors/validate.ts";
 
 /** How a stretch of the history is run. */
@@ -116,9 +116,12 @@ export class Engine {
     activity.beginVisit();
     const work = async (): Promise<void> => {
       try {
-        if (firstLook !== undefined)
-          await inspectFirstVisit(this.#run, { extent: visit.extent, lts, turn: firstLook });
-        await performVisit(this.#run, entered);
+        const isAsExpected =
+          firstLook === undefined ||
+          (await inspectFirstVisit(this.#run, { extent: visit.extent, lts, turn: firstLook }));
+        // What should not be there may be someone's: it is left alone.
+        if (!isAsExpected && this.#run.isOver) abandonVisit(this.#run, entered);
+        else await performVisit(this.#run, entered);
       } catch (error) {
         this.#run.fail(error);
       } finally {
@@ -136,7 +139,9 @@ export class Engine {
     if (this.#readCount >= readsMax) return;
     this.#readCount++;
     activity.begin();
-    const check = config.checks.exhaustive ? checkUnderLoad(this.#run, read) : checkVisible(this.#run, read.extent);
+    const check = config.checks.exhaustive
+      ? checkUnderLoad(this.#run, read)
+      : checkVisible(this.#run, read.extent);
     check
       .catch((error: unknown) => this.#run.fail(error))
       .finally(() => {

@@ -35,7 +35,9 @@ export interface ShownSnapshot {
  * @returns How many were found right.
  */
 export function checkVolumes(run: Run, extents: Iterable<Extent>, rule: Rule = "quiescent"): Promise<number> {
-  return inParallel(run, extents, (extent) => run.activity.during(() => checkVolumeExtent(run, extent, rule)));
+  return inParallel(run, extents, (extent) =>
+    run.activity.during(() => checkVolumeExtent(run, extent, rule)),
+  );
 }
 
 /** Reads extents of a snapshot and compares them with its cut. */
@@ -112,10 +114,11 @@ export async function checkVisible(run: Run, extent: Extent): Promise<void> {
   const buffer = await run.extentBuffers.take();
   try {
     const into = buffer.bytes.subarray(0, extent.blockCount * blockSizeBytes);
+    const ltsBefore = run.tracker.ltsCompleteMax;
     const observation = await observe(run, device, extent, into);
     run.tracker.release(observation);
     const isStateful = run.config.checks.visible.stateful;
-    const wrong = run.visible.check({ extent, address: buffer.address, isStateful });
+    const wrong = run.visible.check({ extent, address: buffer.address, isStateful, ltsBefore, observation });
     run.ledger.count("readsChecked");
     run.ledger.count("readBlocksCompared", extent.blockCount - wrong.length);
     const view = volumeView(run.tracker, extent.volume, run.tracker.ltsStartedMax);
@@ -148,14 +151,26 @@ export async function checkVisible(run: Run, extent: Extent): Promise<void> {
  */
 export async function checkBeforehand(
   run: Run,
-  { extent, firstBlock, blockCount, ltsMax, buffer }: Read & { readonly ltsMax: number; readonly buffer: Region },
+  {
+    extent,
+    firstBlock,
+    blockCount,
+    ltsMax,
+    buffer,
+  }: Read & { readonly ltsMax: number; readonly buffer: Region },
 ): Promise<boolean> {
   const { device } = run.target.volumes[extent.volume]!;
   const { blockSizeBytes } = run.workload.geometry;
   const into = buffer.bytes.subarray(0, blockCount * blockSizeBytes);
   await read(run, device, { firstBlock: extent.firstBlock + firstBlock, blockCount }, into);
   const view = volumeView(run.tracker, extent.volume, ltsMax);
-  const { wrong, states } = run.content.check({ extent, firstBlock, blockCount, view, address: buffer.address });
+  const { wrong, states } = run.content.check({
+    extent,
+    firstBlock,
+    blockCount,
+    view,
+    address: buffer.address,
+  });
   if (wrong.length === 0) {
     run.ledger.preRead(extent, states);
     return true;
@@ -196,7 +211,13 @@ async function checkVolumeExtent(run: Run, extent: Extent, rule: Rule): Promise<
   const { tracker, order, workload } = run;
   const ltsMax = tracker.ltsStartedMax;
   if (!workload.sizes.hasExtent(extent, Math.max(0, ltsMax))) return true;
-  const look = { pd: extent.pd, firstBlock: 0, blockCount: extent.blockCount, kind: "look", position: 0 } as const;
+  const look = {
+    pd: extent.pd,
+    firstBlock: 0,
+    blockCount: extent.blockCount,
+    kind: "look",
+    position: 0,
+  } as const;
   const turn = order.enter(look);
   try {
     await order.ready(turn);
@@ -352,16 +373,27 @@ interface VolumeBlocks {
   readonly blockCount: number;
 }
 
-/** Reads; a read whose outcome is unknown is asked again, for it changes nothing. */
+/**
+ * Reads; a read whose outcome is unknown is asked again, for it changes nothing. So is one that fell into an upheaval:
+ * what it shows may be of before or after.
+ */
 export async function read(
   run: Run,
   device: BlockDevice,
   { firstBlock: block, blockCount }: VolumeBlocks,
   into: Uint8Array,
 ): Promise<void> {
+  const { activity } = run;
   for (let tries = 1; ; tries++) {
+    const count = activity.upheavalCount;
+    const isCalm = activity.upheaval === undefined;
     const outcome = await device.read({ block, blockCount, into });
-    if (outcome.kind === "ok") return;
+    if (outcome.kind === "ok") {
+      if (isCalm && count === activity.upheavalCount) return;
+      await activity.upheaval;
+      tries--;
+      continue;
+    }
     const message = `reading ${blockCount} blocks at ${block} of ${device.identity.name}: ${outcome.code}: ${outcome.message}`;
     if (tries === readTriesMax || outcome.kind === "failed") throw new TargetFailure(message);
     run.log.warn(`${message}; asking again`);
@@ -369,15 +401,28 @@ export async function read(
 }
 
 /** Reads while operations go on; each try is an observation of its own. */
-async function observe(run: Run, device: BlockDevice, { firstBlock: block, blockCount }: VolumeBlocks, into: Uint8Array) {
+async function observe(
+  run: Run,
+  device: BlockDevice,
+  { firstBlock: block, blockCount }: VolumeBlocks,
+  into: Uint8Array,
+) {
+  const { activity } = run;
   for (let tries = 1; ; tries++) {
+    const count = activity.upheavalCount;
+    const isCalm = activity.upheaval === undefined;
     const observation = run.tracker.observe();
     const outcome = await device.read({ block, blockCount, into });
-    if (outcome.kind === "ok") {
+    if (outcome.kind === "ok" && isCalm && count === activity.upheavalCount) {
       run.tracker.observed(observation);
       return observation;
     }
     run.tracker.release(observation);
+    if (outcome.kind === "ok") {
+      await activity.upheaval;
+      tries--;
+      continue;
+    }
     const message = `reading ${blockCount} blocks at ${block} of ${device.identity.name}: ${outcome.code}: ${outcome.message}`;
     if (tries === readTriesMax || outcome.kind === "failed") throw new TargetFailure(message);
     run.log.warn(`${message}; asking again`);

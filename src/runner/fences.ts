@@ -13,18 +13,21 @@ import type { BlockDevice } from "../sut/port.ts";
 const triesMax = 20;
 
 export class Fence {
-  readonly #device: BlockDevice;
+  readonly #devices: readonly BlockDevice[];
   readonly #into: Uint8Array;
   #current: Promise<boolean> = Promise.resolve(true);
   #next: Promise<boolean> | undefined;
 
-  /** @param into - A block, to read to. */
-  constructor(device: BlockDevice, into: Uint8Array) {
-    this.#device = device;
+  /**
+   * @param devices - All that take the operations of one volume.
+   * @param into - A block, to read to.
+   */
+  constructor(devices: readonly BlockDevice[], into: Uint8Array) {
+    this.#devices = devices;
     this.#into = into;
   }
 
-  /** Resolves when what was in doubt before the call is decided at the device; `false` if it can not be reached. */
+  /** Resolves when what was in doubt before the call is decided at the devices; `false` if one can not be reached. */
   passed(): Promise<boolean> {
     if (this.#next === undefined) {
       const next = this.#current.then(() => {
@@ -38,8 +41,13 @@ export class Fence {
   }
 
   async #read(): Promise<boolean> {
+    for (const device of this.#devices) if (!(await this.#readFrom(device))) return false;
+    return true;
+  }
+
+  async #readFrom(device: BlockDevice): Promise<boolean> {
     for (let tries = 0; tries < triesMax; tries++) {
-      const outcome = await this.#device.read({ block: 0, blockCount: 1, into: this.#into });
+      const outcome = await device.read({ block: 0, blockCount: 1, into: this.#into });
       if (outcome.kind === "ok") return true;
       if (outcome.kind === "failed") return false;
     }

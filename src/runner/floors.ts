@@ -22,7 +22,8 @@ export function floorsMissed(ledger: LedgerReport, floors: Config["floors"]): re
   const missed: string[] = [];
   for (const [name, { what, value }] of Object.entries(reached)) {
     const floor = floors[name as keyof Config["floors"]];
-    if (floor !== undefined && value < floor) missed.push(`${what}: ${value}, floors.${name} asks for ${floor}`);
+    if (floor !== undefined && value < floor)
+      missed.push(`${what}: ${value}, floors.${name} asks for ${floor}`);
   }
   return missed;
 }

@@ -64,7 +64,9 @@ export class HistoryDigest {
 
   /** Hexadecimal; the digest may go on. */
   read(): string {
-    return this.#pending.length === 0 ? this.#link.hash : sha256(`${this.#link.hash}\n${this.#pending.join("\n")}\n`);
+    return this.#pending.length === 0
+      ? this.#link.hash
+      : sha256(`${this.#link.hash}\n${this.#pending.join("\n")}\n`);
   }
 }
 

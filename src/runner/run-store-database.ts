@@ -50,7 +50,7 @@ const schema = `
     snapshotId INTEGER NOT NULL, timesId INTEGER NOT NULL, PRIMARY KEY (snapshotId, timesId)
   ) STRICT, WITHOUT ROWID;
   CREATE TABLE snapshotShown (
-    snapshotId INTEGER NOT NULL, block INTEGER NOT NULL, state INTEGER NOT NULL, PRIMARY KEY (snapshotId, block)
+    snapshotId INTEGER NOT NULL, block INTEGER NOT NULL, state REAL NOT NULL, PRIMARY KEY (snapshotId, block)
   ) STRICT, WITHOUT ROWID;
   CREATE TABLE rollbacks (
     id INTEGER PRIMARY KEY, volume INTEGER NOT NULL, afterLts INTEGER NOT NULL, snapshotId INTEGER NOT NULL

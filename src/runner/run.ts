@@ -39,7 +39,8 @@ const readBuffersMax = 16;
 export interface ResumedRun {
   readonly tracker: Tracker;
   readonly ledger: LedgerState;
-  readonly digest: DigestLink;
+  /** Absent, as the clock is, if the run ended before it had kept any. */
+  readonly digest: DigestLink | undefined;
   readonly clock: unknown;
   /** Milliseconds that the run had gone on for. */
   readonly elapsedMs: number;
@@ -133,7 +134,9 @@ export class Run {
     const scratchBytes = 4 * 2 ** 20 + geometry.extentBlocks * 64;
     const kernel = new Kernel({
       memoryBytes:
-        scratchBytes + (readAhead + 1) * (extentBytes + 8192) + (writeCount + readCount) * (operationBytes + 8192),
+        scratchBytes +
+        (readAhead + 1) * (extentBytes + 8192) +
+        (writeCount + readCount) * (operationBytes + 8192),
     });
     const { volumes } = target;
     const first = volumes[0]!.device.capabilities;
@@ -155,10 +158,10 @@ export class Run {
       this.reconciler,
       resumed === undefined ? undefined : { state: resumed.ledger, ltsMax: this.tracker.ltsCompleteMax },
     );
-    this.ltsClock = resumed === undefined ? new LtsClock() : LtsClock.fromJSON(resumed.clock);
+    this.ltsClock = resumed?.clock === undefined ? new LtsClock() : LtsClock.fromJSON(resumed.clock);
     if (resumed !== undefined) {
       this.ltsBegun = this.tracker.ltsStartedMax + 1;
-      this.digest.resume(resumed.digest, this.ltsBegun);
+      this.digest.resume(resumed.digest ?? this.digest.link, this.ltsBegun);
     }
     this.order = new BlockOrder({ overlap: config.runner.overlap === "allow" });
     this.writeBuffers = new BufferPool(kernel, { count: writeCount, byteLength: operationBytes });
@@ -167,7 +170,11 @@ export class Run {
     this.extentBuffers = new BufferPool(kernel, { count: readAhead, byteLength: extentBytes });
     this.unequal = volumes.map(() => new Set());
     this.#fences = volumes.map(
-      ({ device }) => new Fence(device, kernel.allocate(geometry.blockSizeBytes).bytes),
+      ({ device, second }) =>
+        new Fence(
+          second === undefined ? [device] : [device, second],
+          kernel.allocate(geometry.blockSizeBytes).bytes,
+        ),
     );
   }
 

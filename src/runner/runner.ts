@@ -109,8 +109,12 @@ export async function performRun(run: Run, hooks: RunnerHooks): Promise<RunResul
       "what was left of the run, and all extents and snapshots at its end",
       whyUnfinished(run),
     );
-  save(run, clock.now() - started);
-  run.recorder?.commitDurably();
+  try {
+    save(run, clock.now() - started);
+    run.recorder?.commitDurably();
+  } catch (error) {
+    run.fail(error);
+  }
   if (run.violations.length === 0 && run.target.failure === undefined && !isToBeResumed(run))
     await control.snapshots.deleteAllAlive();
   const ledger = run.ledger.report();
@@ -136,7 +140,11 @@ export async function performRun(run: Run, hooks: RunnerHooks): Promise<RunResul
 
 /** A run on disk that was interrupted, or whose target failed, may go on: what it needs stays on the target. */
 export function isToBeResumed(run: Run): boolean {
-  return run.recorder !== undefined && run.violations.length === 0 && (run.signal.aborted || run.failure !== undefined);
+  return (
+    run.recorder !== undefined &&
+    run.violations.length === 0 &&
+    (run.signal.aborted || run.failure !== undefined)
+  );
 }
 
 async function runStages(run: Run, engine: Engine, started: number): Promise<void> {

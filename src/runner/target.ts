@@ -138,7 +138,13 @@ async function openBlockTarget(
 ): Promise<Target> {
   const { config, kept } = options;
   const { volumeSize, blockSize } = config.geometry;
-  const device = await openBlockDevice({ path, blockSizeBytes: blockSize, sizeBytes: volumeSize, io, direct });
+  const device = await openBlockDevice({
+    path,
+    blockSizeBytes: blockSize,
+    sizeBytes: volumeSize,
+    io,
+    direct,
+  });
   opened.closers.push(() => device[Symbol.asyncDispose]());
   checkFit(config, path, device, volumeSize);
   if (kept === undefined) await claim(device, { overwrite: config.overwrite });
@@ -150,7 +156,11 @@ async function openBlockTarget(
 }
 
 function isLasting({ target }: Config): boolean {
-  return target.kind === "lightbits" || target.kind === "block" || (target.kind === "embedded" && target.directory !== undefined);
+  return (
+    target.kind === "lightbits" ||
+    target.kind === "block" ||
+    (target.kind === "embedded" && target.directory !== undefined)
+  );
 }
 
 /** Closes everything, the last first. What can not be closed is said; it is no verdict. */
@@ -189,7 +199,9 @@ async function openService(
           launched.service[Symbol.asyncDispose]().then(undefined, () => {});
         },
         ...(target.directory === undefined ? {} : { directory: target.directory }),
-        ...(target.volatileCache ? { volatileCache: true, volatileCacheSeed: Number(seed & 0xffffffffn) } : {}),
+        ...(target.volatileCache
+          ? { volatileCache: true, volatileCacheSeed: Number(seed & 0xffffffffn) }
+          : {}),
         service: { connectNamespaces: connectNamespaces(target, log, { random, clock }), random, clock },
       });
       opened.faults = launched.faults;
@@ -287,7 +299,8 @@ async function openVolume(
   if (kept === undefined) await claim(device, { overwrite: config.overwrite && !isOurs });
   const opening = { uuid: volume.uuid, device, isCreated: isOurs };
   if (!config.checks.secondVolume) return opening;
-  const secondUuid = kept?.secondUuid ?? (await createVolume(options, service, `${name}-v${index}-second`)).uuid;
+  const secondUuid =
+    kept?.secondUuid ?? (await createVolume(options, service, `${name}-v${index}-second`)).uuid;
   deleteAtEnd(opened, service, secondUuid);
   const second = await service.openVolume(secondUuid, { signal });
   opened.closers.push(() => second[Symbol.asyncDispose]());
@@ -295,7 +308,11 @@ async function openVolume(
 }
 
 function createVolume({ config }: TargetOptions, service: VolumeService, name: string): Promise<Volume> {
-  return service.createVolume({ name, sizeBytes: startSize(config), sectorSizeBytes: config.geometry.blockSize });
+  return service.createVolume({
+    name,
+    sizeBytes: startSize(config),
+    sectorSizeBytes: config.geometry.blockSize,
+  });
 }
 
 function deleteAtEnd(opened: Opened, service: VolumeService, uuid: string): void {
@@ -311,7 +328,12 @@ function startSize(config: Config): number {
 }
 
 /** What the namespace is and promises must carry what the configuration asks for. */
-function checkFit({ geometry, operations }: Config, name: string, device: BlockDevice, sizeBytes: number): void {
+function checkFit(
+  { geometry, operations }: Config,
+  name: string,
+  device: BlockDevice,
+  sizeBytes: number,
+): void {
   const { capabilities } = device;
   const problems: string[] = [];
   if (capabilities.blockSizeBytes !== geometry.blockSize)
@@ -324,16 +346,22 @@ function checkFit({ geometry, operations }: Config, name: string, device: BlockD
       `geometry asks for ${formatBytes(sizeBytes)}, but ${name} has only ${formatBytes(deviceBytes)}`,
     );
   const { weights, compareAndWriteBlocksMax } = operations;
-  const { deallocate, deallocateTail, deallocateExtent, writeZeroes, compareAndWrite, compareAndWriteMiss } = weights;
+  const { deallocate, deallocateTail, deallocateExtent, writeZeroes, compareAndWrite, compareAndWriteMiss } =
+    weights;
   if (deallocate + deallocateTail + deallocateExtent > 0) {
     const wanted = "set the weights deallocate, deallocateTail and deallocateExtent to 0";
     if (!capabilities.deallocate) problems.push(`${name} can not deallocate (ONCS): ${wanted}`);
     else if (capabilities.deallocatedReads === "ones")
-      problems.push(`deallocated blocks of ${name} read as ones (DLFEAT), which harrow can not check: ${wanted}`);
+      problems.push(
+        `deallocated blocks of ${name} read as ones (DLFEAT), which harrow can not check: ${wanted}`,
+      );
   }
   if (writeZeroes > 0 && !capabilities.writeZeroes)
     problems.push(`${name} has no Write Zeroes command (ONCS): set the weight writeZeroes to 0`);
-  if (compareAndWrite + compareAndWriteMiss > 0 && capabilities.compareAndWriteBlocksMax < compareAndWriteBlocksMax)
+  if (
+    compareAndWrite + compareAndWriteMiss > 0 &&
+    capabilities.compareAndWriteBlocksMax < compareAndWriteBlocksMax
+  )
     problems.push(
       capabilities.compareAndWriteBlocksMax === 0
         ? `${name} has no fused compare-and-write (FUSES): set the weights compareAndWrite and compareAndWriteMiss to 0`

@@ -27,13 +27,18 @@ function* ofConfig(config: Config): Generator<Gap> {
   if (reads.perLts.max === 0) yield { what: "reads under load", why: "reads.perLts.max is 0" };
   else if (!checks.exhaustive)
     yield { what: "the order of what reads under load show", why: "checks.exhaustive is false" };
-  if (!checks.compare) yield { what: "whether compares hold and fail as they should", why: "checks.compare is false" };
+  if (!checks.compare)
+    yield { what: "whether compares hold and fail as they should", why: "checks.compare is false" };
   if (depthOf(config) === 1)
-    yield { what: "operations that overlap in time, and snapshots under load", why: "the runner is sequential" };
+    yield {
+      what: "operations that overlap in time, and snapshots under load",
+      why: "the runner is sequential",
+    };
   else if (config.runner.overlap === "wait")
     yield { what: "operations on the same block at the same time", why: "runner.overlap is wait" };
   if (faults.crash === undefined) yield { what: "durability", why: "faults.crash is not set" };
-  else if (!checks.durability) yield { what: "durability right after a crash", why: "checks.durability is false" };
+  else if (!checks.durability)
+    yield { what: "durability right after a crash", why: "checks.durability is false" };
   if (!checks.secondVolume) yield { what: "a second volume", why: "checks.secondVolume is false" };
 }
 

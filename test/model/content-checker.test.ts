@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { ContentChecker } from "../../src/model/content-checker.ts";
-import { Ledger } from "../../src/model/ledger.ts";
+import { ContentChecker, type WrongBlock } from "../../src/model/content-checker.ts";
 import { Reconciler } from "../../src/model/reconciler.ts";
-import { MemoryTracker } from "../../src/model/tracker.ts";
+import { Tracker } from "../../src/model/tracker.ts";
+import { volumeView } from "../../src/model/view.ts";
 import { positionOf } from "../../src/selectors/operations.ts";
 import { completeAll, Replay, smallWorkload } from "../support/workloads.ts";
 
@@ -12,7 +12,7 @@ const blockBytes = 4096;
 /** A volume in memory that holds given states, one extent of which can be shown to a checker. */
 function setUp(seed: bigint, ltsMax: number, outcomes?: ReadonlyMap<number, "failed" | "unknown">) {
   const workload = smallWorkload(seed);
-  const tracker = new MemoryTracker();
+  const tracker = new Tracker();
   completeAll(tracker, workload, ltsMax, outcomes);
   const reconciler = new Reconciler(workload, tracker);
   const checker = new ContentChecker(workload, tracker, reconciler);
@@ -25,7 +25,10 @@ function setUp(seed: bigint, ltsMax: number, outcomes?: ReadonlyMap<number, "fai
       const at = { volume: 0, block: extent.firstBlock + block, blockCount: 1, sectorCount: 8 };
       if (state > 0) workload.run.inflate(at, buffer.address + block * blockBytes, state);
     }
-    return { extent, ...checker.check({ extent, ltsMax, address: buffer.address }) };
+    return {
+      extent,
+      ...checker.check({ extent, view: volumeView(tracker, 0, ltsMax), address: buffer.address }),
+    };
   };
   return { workload, tracker, reconciler, show, buffer };
 }
@@ -46,7 +49,7 @@ describe("the quiescent checker", () => {
           const block = salt % extent.blockCount;
           const old = states[extent.firstBlock + block]!;
           states[extent.firstBlock + block] = old > 0 ? 0 : positionOf(ltsMax + 1, 0);
-          expect(show(pd, states).wrong).toEqual([block]);
+          expect(blocksOf(show(pd, states))).toEqual([block]);
         },
       ),
       { numRuns: 30 },
@@ -78,24 +81,25 @@ describe("the quiescent checker", () => {
     expect(tracker.decisionOn(position, first)).toBe(false);
     expect(tracker.decisionOn(position, first + 1)).toBe(true);
     // What did not happen must not show later, what happened must not go.
-    expect(show(extent.pd, withIt).wrong).toEqual([operation.firstBlock]);
+    expect(blocksOf(show(extent.pd, withIt))).toEqual([operation.firstBlock]);
     const gone = mixed.slice();
     gone[first + operation.blockCount - 1] = withoutIt[first + operation.blockCount - 1]!;
-    expect(show(extent.pd, gone).wrong).toEqual([operation.firstBlock + operation.blockCount - 1]);
+    expect(blocksOf(show(extent.pd, gone))).toEqual([operation.firstBlock + operation.blockCount - 1]);
   });
 
   test("holds the target to the older of two operations in doubt, once that one has shown", () => {
     const ltsMax = 150;
     const plain = smallWorkload(3n);
     const replay = new Replay(plain).upTo(ltsMax);
-    const { reconciler } = setUp(3n, ltsMax);
+    const { reconciler, tracker: sure } = setUp(3n, ltsMax);
+    const view = volumeView(sure, 0, ltsMax);
     const block = [...replay.states.keys()].find((one) => {
       const extent = plain.geometry.extent(plain.geometry.pdOf(0, one));
-      const versions = [...reconciler.versions(extent, one - extent.firstBlock, ltsMax)];
+      const versions = [...reconciler.versions(extent, one - extent.firstBlock, view)];
       return versions.length > 3 && versions.slice(0, 3).every((state) => state > 0);
     })!;
     const extent = plain.geometry.extent(plain.geometry.pdOf(0, block));
-    const [newest, middle, oldest] = reconciler.versions(extent, block - extent.firstBlock, ltsMax);
+    const [newest, middle, oldest] = reconciler.versions(extent, block - extent.firstBlock, view);
     const doubt = new Map([newest, middle].map((state) => [state!, "unknown" as const]));
     const { show, tracker } = setUp(3n, ltsMax, doubt);
     const states = new Replay(plain).upTo(ltsMax).states;
@@ -103,7 +107,7 @@ describe("the quiescent checker", () => {
     expect(show(extent.pd, states).wrong).toEqual([]);
     expect([tracker.decisionOn(newest!, block), tracker.decisionOn(middle!, block)]).toEqual([false, true]);
     states[block] = oldest!;
-    expect(show(extent.pd, states).wrong).toEqual([block - extent.firstBlock]);
+    expect(blocksOf(show(extent.pd, states))).toEqual([block - extent.firstBlock]);
   });
 
   test("accepts no third outcome of an operation in doubt", () => {
@@ -111,76 +115,11 @@ describe("the quiescent checker", () => {
     const first = extent.firstBlock + operation.firstBlock;
     const third = withIt.slice();
     third[first] = positionOf(100_000, 0);
-    expect(show(extent.pd, third).wrong).toEqual([operation.firstBlock]);
+    expect(blocksOf(show(extent.pd, third))).toEqual([operation.firstBlock]);
     expect(tracker.decisionOn(position, first)).toBeUndefined();
   });
 });
 
-describe("the ledger", () => {
-  test("counts every version once, as proven, still unproven or never seen", () => {
-    const ltsMax = 240;
-    const { workload, tracker, reconciler } = setUp(8n, -1);
-    const ledger = new Ledger(workload, tracker, reconciler);
-    const replay = new Replay(workload);
-    let made = 0;
-    const proven = new Set<string>();
-    for (let lts = 0; lts <= ltsMax; lts++) {
-      completeAll(tracker, workload, lts);
-      ledger.visited();
-      for (const { kind, blockCount } of workload.visit(lts).operations) {
-        ledger.completed(kind, blockCount, "ok");
-        made += blockCount;
-      }
-      const { states } = replay.upTo(lts);
-      if (lts % 9 !== 8) continue;
-      const pd = workload.window.pd(lts);
-      const extent = workload.geometry.extent(pd);
-      const seen = statesOf(states, extent.firstBlock, extent.blockCount);
-      ledger.extentCompared(extent, lts, seen, []);
-      for (const [block, state] of seen.entries()) if (state !== 0) proven.add(`${pd}:${block}:${state}`);
-    }
-    const report = ledger.report();
-    expect(report.versions.made).toBe(made);
-    expect(report.versions.proven).toBe(proven.size);
-    let last = 0;
-    let lastProven = 0;
-    for (let pd = 0; pd < workload.geometry.extentCount; pd++) {
-      const extent = workload.geometry.extent(pd);
-      const states = statesOf(replay.states, extent.firstBlock, extent.blockCount);
-      for (const [block, state] of states.entries()) {
-        if (state === 0) continue;
-        last++;
-        if (proven.has(`${pd}:${block}:${state}`)) lastProven++;
-      }
-    }
-    expect(report.lastVersions).toMatchObject({ blocks: last, proven: lastProven });
-    expect(report.versions.neverSeen).toBe(made - proven.size - (last - lastProven));
-    expect(report.lastVersions.provenPercent).toBeLessThan(100);
-  });
-
-  test("does not count a block that was wrong", () => {
-    const { workload, tracker, reconciler } = setUp(8n, 50);
-    const ledger = new Ledger(workload, tracker, reconciler);
-    const { states } = new Replay(workload).upTo(50);
-    const extent = workload.geometry.extent(workload.window.pd(50));
-    const seen = statesOf(states, extent.firstBlock, extent.blockCount);
-    const wrong = seen.findIndex((state) => state !== 0);
-    ledger.extentCompared(extent, 50, seen, [wrong]);
-    expect(ledger.report().versions.proven).toBe(seen.filter((state) => state !== 0).length - 1);
-    const touched = seen.filter((state) => state !== 0).length;
-    expect(ledger.report().lastVersions).toMatchObject({
-      blocks: ledger.report().lastVersions.blocks,
-      proven: touched - 1,
-    });
-    // Still wrong, looked at again: nothing is counted twice. Then right: it counts once.
-    ledger.extentCompared(extent, 50, seen, [wrong]);
-    expect(ledger.report().versions.proven).toBe(touched - 1);
-    ledger.extentCompared(extent, 50, seen, []);
-    expect(ledger.report().versions.proven).toBe(touched);
-    expect(ledger.report().lastVersions.proven).toBe(touched);
-  });
-});
-
-function statesOf(states: Float64Array, first: number, count: number): Float64Array {
-  return states.slice(first, first + count);
+function blocksOf({ wrong }: { readonly wrong: readonly WrongBlock[] }): readonly number[] {
+  return wrong.map(({ block }) => block);
 }

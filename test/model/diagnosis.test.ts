@@ -2,29 +2,35 @@ import { describe, expect, test } from "vitest";
 import { contentFormat, inflateBlock } from "../../src/generators/content.ts";
 import { rng } from "../../src/generators/pcg.ts";
 import { valueStream } from "../../src/generators/streams.ts";
+import type { WrongBlock } from "../../src/model/content-checker.ts";
 import { Diagnosis } from "../../src/model/diagnosis.ts";
 import { Reconciler } from "../../src/model/reconciler.ts";
-import { MemoryTracker } from "../../src/model/tracker.ts";
+import { Tracker } from "../../src/model/tracker.ts";
+import { snapshotView, volumeView } from "../../src/model/view.ts";
 import { describeViolation, type FaultClass, type Violation } from "../../src/model/violation.ts";
 import { effectOf, operationAt, positionOf } from "../../src/selectors/operations.ts";
-import { completeAll, smallShape, smallWorkload } from "../support/workloads.ts";
+import { coldSnapshot, completeAll, smallShape, smallWorkload } from "../support/workloads.ts";
 
 const ltsMax = 400;
+/** When snapshot 3 is taken. */
+const cut = 200;
 const workload = smallWorkload(12n);
 const { geometry } = workload;
 const sectorCount = 8;
 
 function model() {
-  const tracker = new MemoryTracker();
+  const tracker = new Tracker();
+  completeAll(tracker, workload, cut);
+  coldSnapshot(tracker, 3);
   completeAll(tracker, workload, ltsMax);
   const reconciler = new Reconciler(workload, tracker);
   return { tracker, reconciler, diagnosis: new Diagnosis(workload, tracker, reconciler) };
 }
 
-const { reconciler } = model();
+const { reconciler, tracker: sure } = model();
 const versionsOf = (block: number, lts = ltsMax): number[] => {
   const extent = geometry.extent(geometry.pdOf(0, block));
-  return [...reconciler.versions(extent, block - extent.firstBlock, lts)];
+  return [...reconciler.versions(extent, block - extent.firstBlock, volumeView(sure, 0, lts))];
 };
 
 /** The first block of the volume whose versions, newest first, start as asked. */
@@ -57,17 +63,27 @@ function explain(
   bytes: Uint8Array,
   options: {
     snapshot?: number;
-    ltsMax?: number;
+    wrong?: Partial<WrongBlock>;
     provenBefore?: boolean;
     rereads?: "same" | "healed";
     model?: ReturnType<typeof model>;
   } = {},
 ): Violation {
   const extent = geometry.extent(geometry.pdOf(0, block));
-  return (options.model ?? model()).diagnosis.explain({
+  const { diagnosis, reconciler: own, tracker } = options.model ?? model();
+  const { snapshot } = options;
+  const view =
+    snapshot === undefined
+      ? volumeView(tracker, 0, ltsMax)
+      : snapshotView(tracker, tracker.snapshot(0, snapshot)!);
+  const states = new Float64Array(extent.blockCount);
+  const open = own.stateOf(extent, view, states).find((one) => one.block === block - extent.firstBlock);
+  const allowed = open?.candidates.map(({ state }) => state) ?? [states[block - extent.firstBlock]!];
+  return diagnosis.explain({
     extent,
-    block: block - extent.firstBlock,
-    ltsMax: options.ltsMax ?? ltsMax,
+    wrong: { block: block - extent.firstBlock, allowed, ...options.wrong },
+    view,
+    rule: snapshot === undefined ? "quiescent" : "snapshot",
     ...(options.snapshot === undefined ? {} : { snapshot: options.snapshot }),
     provenBefore: options.provenBefore ?? false,
     bytes,
@@ -215,7 +231,7 @@ describe("the diagnosis of a block of the volume", () => {
 
   test("calls a write that the target refused, and stored, by that name", () => {
     const { block, versions } = blockWith("data", "data");
-    const tracker = new MemoryTracker();
+    const tracker = new Tracker();
     completeAll(tracker, workload, ltsMax, new Map([[versions[0]!, "failed"]]));
     const own = new Reconciler(workload, tracker);
     const diagnosis = new Diagnosis(workload, tracker, own);
@@ -227,7 +243,7 @@ describe("the diagnosis of a block of the volume", () => {
 
   test("calls a write in doubt that comes after it was shown not to have happened a ghost", () => {
     const { block, versions } = blockWith("data", "data");
-    const tracker = new MemoryTracker();
+    const tracker = new Tracker();
     completeAll(tracker, workload, ltsMax, new Map([[versions[0]!, "unknown"]]));
     tracker.decide(versions[0]!, block, false);
     const own = new Reconciler(workload, tracker);
@@ -241,7 +257,6 @@ describe("the diagnosis of a block of the volume", () => {
 
 describe("the diagnosis of a block of a snapshot", () => {
   /** A block that was written before the cut and again after it. */
-  const cut = 200;
   const candidates = Array.from({ length: geometry.volumeBlocks[0]! }, (_, block) => block).filter(
     (block) => {
       const versions = versionsOf(block, cut);
@@ -256,14 +271,13 @@ describe("the diagnosis of a block of a snapshot", () => {
   const block = candidates[0]!;
 
   test("names a write after the cut that shows in it", () => {
-    const violation = explain(block, contentOf(block, versionsOf(block)[0]!), { snapshot: 3, ltsMax: cut });
+    const violation = explain(block, contentOf(block, versionsOf(block)[0]!), { snapshot: 3 });
     expect(violation).toMatchObject({ class: "late-leak", rule: "snapshot", snapshot: 3 });
   });
 
   test("names a write before the cut that is missing", () => {
     const violation = explain(block, contentOf(block, versionsOf(block, cut)[1]!), {
       snapshot: 3,
-      ltsMax: cut,
     });
     expect(violation.class).toBe("early-miss");
   });
@@ -272,14 +286,13 @@ describe("the diagnosis of a block of a snapshot", () => {
     const zeroed = Array.from({ length: geometry.volumeBlocks[0]! }, (_, index) => index).find(
       (index) => versionsOf(index)[0]! < 0 && versionsOf(index, cut)[0]! > 0,
     )!;
-    const violation = explain(zeroed, new Uint8Array(4096), { snapshot: 3, ltsMax: cut });
+    const violation = explain(zeroed, new Uint8Array(4096), { snapshot: 3 });
     expect(violation.class).toBe("late-leak");
   });
 
   test("names a change of what was right when it was read before", () => {
     const violation = explain(block, contentOf(block, versionsOf(block)[0]!), {
       snapshot: 3,
-      ltsMax: cut,
       provenBefore: true,
     });
     expect(violation.class).toBe("mutated");

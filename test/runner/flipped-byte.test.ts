@@ -5,10 +5,11 @@ import { afterEach, describe, expect, test } from "vitest";
 import { inflateBlock } from "../../src/generators/content.ts";
 import { rng } from "../../src/generators/pcg.ts";
 import { valueStream } from "../../src/generators/streams.ts";
+import { volumeView } from "../../src/model/view.ts";
 import type { Violation } from "../../src/model/violation.ts";
 import { parseConfig } from "../../src/runner/config/load.ts";
 import { Run } from "../../src/runner/run.ts";
-import { mutate } from "../../src/runner/visitors/mutate.ts";
+import { enterVisit, performVisit } from "../../src/runner/visitors/mutate.ts";
 import { validateAll } from "../../src/runner/visitors/validate.ts";
 import { serveEmbedded } from "../../src/sut/embedded/server.ts";
 import { connectController } from "../../src/sut/initiator/controller.ts";
@@ -58,6 +59,7 @@ async function runOnDirectory(lts: number) {
       service,
       volumes: [{ uuid, device, isCreated: true }],
       failure: undefined,
+      faults: undefined,
       isLasting: false,
       keep: () => {},
       [Symbol.asyncDispose]: async () => {},
@@ -66,7 +68,7 @@ async function runOnDirectory(lts: number) {
     signal: new AbortController().signal,
     onViolation: (violation) => violations.push(violation),
   });
-  for (let next = 0; next < lts; next++) await mutate(run, next);
+  for (let next = 0; next < lts; next++) await performVisit(run, enterVisit(run, run.workload.visit(next)));
   await device.flush();
   return { run, violations, directory };
 }
@@ -75,7 +77,7 @@ async function runOnDirectory(lts: number) {
 async function findStored(run: Run, path: string): Promise<{ block: number; offset: number }> {
   const extent = run.workload.geometry.extent(run.workload.window.pd(run.tracker.ltsCompleteMax));
   const states = new Float64Array(256);
-  run.reconciler.stateAt(extent, run.tracker.ltsCompleteMax, states);
+  run.reconciler.stateOf(extent, volumeView(run.tracker, 0, run.tracker.ltsCompleteMax), states);
   const inExtent = states.findIndex((state) => state > 0);
   const block = extent.firstBlock + inExtent;
   const { format } = run.workload.run;

@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 import { Kernel } from "../../src/generators/kernel.ts";
+import { SnapshotCall, type SnapshotRecord } from "../../src/model/snapshot-record.ts";
 import type { Tracker } from "../../src/model/tracker.ts";
 import { Geometry } from "../../src/selectors/geometry.ts";
 import { effectOf, type Operation, positionOf } from "../../src/selectors/operations.ts";
@@ -71,7 +72,7 @@ export class Replay {
   }
 }
 
-/** Tells a tracker that all visits up to an lts went well, but for the outcomes given. */
+/** Tells a tracker that all visits up to an lts went well, but for the outcomes given; what is in doubt is fenced. */
 export function completeAll(
   tracker: Tracker,
   workload: Workload,
@@ -83,8 +84,18 @@ export function completeAll(
     for (const { operationId } of workload.visit(lts).operations) {
       const position = positionOf(lts, operationId);
       tracker.submit(position);
-      tracker.complete(position, outcomes.get(position) ?? "ok");
+      const outcome = outcomes.get(position) ?? "ok";
+      tracker.complete(position, outcome);
+      if (outcome === "unknown") tracker.fence(position);
     }
     tracker.endLts(lts);
   }
+}
+
+/** A snapshot of volume 0, taken while nothing is under way. */
+export function coldSnapshot(tracker: Tracker, snapshot: number): SnapshotRecord {
+  const about = { snapshot, volume: 0, name: `s${snapshot}`, lts: tracker.ltsCompleteMax };
+  const record = new SnapshotCall(tracker).completed(about);
+  tracker.addSnapshot(record);
+  return record;
 }

@@ -76,7 +76,9 @@ const weights = z
     deallocateExtent: weight.default(1),
     flush: weight.default(6),
     compareAndWrite: weight.default(3).describe("Fused; the compare is to hold."),
-    compareAndWriteMiss: weight.default(1).describe("Fused; the compare is to fail, and nothing to be written."),
+    compareAndWriteMiss: weight
+      .default(1)
+      .describe("Fused; the compare is to fail, and nothing to be written."),
   })
   .refine((all) => Object.values(all).some((one) => one > 0), "at least one kind needs a weight above 0")
   .describe("Relative weights of the operation kinds; 0 leaves a kind out.")
@@ -148,8 +150,12 @@ const snapshots = z
     withoutBase: ratio.prefault("1/4").describe("Chance of a further diff without base."),
     deletedBase: ratio.prefault("1/4").describe("Chance of asking with a deleted base: it must be refused."),
     hot: ratio.prefault("1/2").describe("Chance that a snapshot is taken under load, not at rest."),
-    clones: ratio.prefault("1/8").describe("Chance of a clone after a snapshot; it is written to and checked."),
-    rollback: ratio.prefault("0/1").describe("Chance that the volumes go back to a snapshot after one is taken."),
+    clones: ratio
+      .prefault("1/8")
+      .describe("Chance of a clone after a snapshot; it is written to and checked."),
+    rollback: ratio
+      .prefault("0/1")
+      .describe("Chance that the volumes go back to a snapshot after one is taken."),
     syncEvery: z
       .int()
       .min(0)
@@ -162,7 +168,10 @@ const faultEvery = count.describe("lts between two, on average.");
 
 const faults = z
   .strictObject({
-    crash: z.strictObject({ every: faultEvery }).optional().describe("The target is killed and started again."),
+    crash: z
+      .strictObject({ every: faultEvery })
+      .optional()
+      .describe("The target is killed and started again."),
     resetConnections: z.strictObject({ every: faultEvery }).optional(),
     cutConnections: z
       .strictObject({
@@ -230,12 +239,21 @@ const checks = z
     exhaustive: z
       .boolean()
       .default(true)
-      .describe("Reads under load are judged by all that could have happened; if off, by visible blocks alone."),
+      .describe(
+        "Reads under load are judged by all that could have happened; if off, by visible blocks alone.",
+      ),
     visible: z
       .strictObject({
-        every: z.int().min(0).default(0).describe("lts between looks at extents that nobody holds still; 0 for never."),
+        every: z
+          .int()
+          .min(0)
+          .default(0)
+          .describe("lts between looks at extents that nobody holds still; 0 for never."),
         extents: count.default(4),
-        stateful: z.boolean().default(true).describe("Asks the tracker, and remembers what each block has shown."),
+        stateful: z
+          .boolean()
+          .default(true)
+          .describe("Asks the tracker, and remembers what each block has shown."),
       })
       .prefault({}),
     cut: z.boolean().default(true).describe("A hot snapshot is one instant."),
@@ -329,9 +347,16 @@ const runner = z
     kind: z
       .enum(["sequential", "concurrent", "chain", "staged"])
       .default("concurrent")
-      .describe("chain: one stage after another; staged: again and again, until a bound of the whole is met."),
+      .describe(
+        "chain: one stage after another; staged: again and again, until a bound of the whole is met.",
+      ),
     ...load,
-    stages: z.array(stage).min(1).max(100).optional().describe("Of a chain or staged runner; each with a bound."),
+    stages: z
+      .array(stage)
+      .min(1)
+      .max(100)
+      .optional()
+      .describe("Of a chain or staged runner; each with a bound."),
     ...bounds,
     stopAfterViolations: count.max(10_000).default(1),
     stopAfterTargetErrors: count
@@ -361,7 +386,9 @@ const percent = z.number().min(0).max(100);
 const floors = z
   .strictObject({
     lastVersions: percent.optional().describe("Percent of blocks whose newest version is proven."),
-    versions: percent.optional().describe("Percent of all versions that were proven before they were replaced."),
+    versions: percent
+      .optional()
+      .describe("Percent of all versions that were proven before they were replaced."),
     snapshots: z.int().min(0).optional().describe("Snapshots taken."),
     diffs: z.int().min(0).optional().describe("Diffs proven."),
     reads: z.int().min(0).optional().describe("Reads checked beside the operations."),
@@ -420,11 +447,17 @@ export const configSchema = z
     if (Object.values(faults).some((one) => one !== undefined) && target.kind !== "embedded")
       problem(["faults"], `only an embedded target can be put to trouble, not one of kind ${target.kind}`);
     else if (faults.crash !== undefined && target.kind === "embedded" && target.directory === undefined)
-      problem(["faults", "crash"], "a target that keeps its volumes in memory does not come back: set target.directory");
+      problem(
+        ["faults", "crash"],
+        "a target that keeps its volumes in memory does not come back: set target.directory",
+      );
     if (target.kind === "embedded" && target.volatileCache && target.directory === undefined)
       problem(["target", "volatileCache"], "a cache before memory has nothing to lose: set target.directory");
     if (checks.secondVolume && snapshots.rollback.numerator > 0)
-      problem(["checks", "secondVolume"], "a second volume is not rolled back: set snapshots.rollback to 0/1");
+      problem(
+        ["checks", "secondVolume"],
+        "a second volume is not rolled back: set snapshots.rollback to 0/1",
+      );
     if (target.kind === "block" && space.volumes > 1)
       problem(["geometry", "volumes"], "a block target has one volume");
     if (target.kind === "block" && (space.growth !== undefined || checks.secondVolume))

@@ -5,6 +5,7 @@
  * @packageDocumentation
  */
 import type { Region } from "../../generators/kernel.ts";
+import type { WrongBlock } from "../../model/content-checker.ts";
 import type { SnapshotRecord } from "../../model/snapshot-record.ts";
 import { snapshotView } from "../../model/view.ts";
 import type { CloneVisit } from "../../selectors/clone-selector.ts";
@@ -63,11 +64,14 @@ export class CloneVisitor {
       const entry: Clone = { uuid, device, record, visits: own, unknown: new Set() };
       made.push(entry);
       for (const visit of own) await this.#write(clone, visit, entry);
+      await this.#flush(clone, entry);
     }
     ledger.count("clonesMade");
     await this.check(clone);
     // Nor may the origin show any of it.
-    await this.#snapshots.check(snapshot, [...new Map(visits.map(({ extent }) => [extent.pd, extent])).values()]);
+    await this.#snapshots.check(snapshot, [
+      ...new Map(visits.map(({ extent }) => [extent.pd, extent])).values(),
+    ]);
   }
 
   /** Reads what was written, and as many extents that were not. */
@@ -117,6 +121,18 @@ export class CloneVisitor {
     }
   }
 
+  /** What is not durable now may be gone after a crash. */
+  async #flush(clone: number, { device, visits, unknown }: Clone): Promise<void> {
+    if (!device.capabilities.volatileWriteCache) return;
+    const outcome = await device.flush();
+    if (outcome.kind === "ok") return;
+    this.#run.targetError(`clone ${clone}, flush: ${outcomeText(outcome)}`);
+    for (const { extent, operations } of visits)
+      for (const { firstBlock, blockCount } of operations)
+        for (let block = firstBlock; block < firstBlock + blockCount; block++)
+          unknown.add(extent.firstBlock + block);
+  }
+
   async #apply(
     clone: number,
     extent: Extent,
@@ -150,12 +166,27 @@ export class CloneVisitor {
       const into = buffer.bytes.subarray(0, extent.blockCount * blockSizeBytes);
       await read(this.#run, entry.device, extent, into);
       const view = snapshotView(tracker, entry.record);
-      const { wrong } = content.check({ extent, view, address: buffer.address });
-      const inherited = wrong.filter(({ block }) => !own.has(block));
+      // Only what the clone has not written itself: zeros of its own would pass for the snapshot's.
+      const inherited: WrongBlock[] = [];
+      for (const { firstBlock, blockCount } of inheritedRuns(extent, own)) {
+        const address = buffer.address + firstBlock * blockSizeBytes;
+        inherited.push(...content.check({ extent, firstBlock, blockCount, view, address }).wrong);
+      }
       for (const fault of inherited) {
         const bytes = into.slice(fault.block * blockSizeBytes, (fault.block + 1) * blockSizeBytes);
-        const about = { extent, wrong: fault, view, rule: "clone", provenBefore: false, bytes, rereads: "same" } as const;
-        this.#run.violation(this.#run.diagnosis.explain({ ...about, snapshot: entry.record.snapshot }), bytes);
+        const about = {
+          extent,
+          wrong: fault,
+          view,
+          rule: "clone",
+          provenBefore: false,
+          bytes,
+          rereads: "same",
+        } as const;
+        this.#run.violation(
+          this.#run.diagnosis.explain({ ...about, snapshot: entry.record.snapshot }),
+          bytes,
+        );
       }
       const lost = this.#ownWrong(clone, { entry, extent, own, buffer });
       ledger.count("cloneBlocksCompared", extent.blockCount - inherited.length - lost);
@@ -208,6 +239,19 @@ export class CloneVisitor {
       }
     }
     return wrongCount;
+  }
+}
+
+/** Runs of blocks that the clone has not written. */
+function* inheritedRuns(
+  { blockCount }: Extent,
+  own: OwnStates,
+): Generator<{ readonly firstBlock: number; readonly blockCount: number }> {
+  for (let first = 0; first < blockCount; ) {
+    let end = first;
+    while (end < blockCount && !own.has(end)) end++;
+    if (end > first) yield { firstBlock: first, blockCount: end - first };
+    first = end + 1;
   }
 }
 

@@ -31,7 +31,11 @@ export class DiffVisitor {
     this.#snapshots = snapshots;
   }
 
-  async ask(snapshot: number, base: number | undefined, { isFar }: { readonly isFar: boolean }): Promise<void> {
+  async ask(
+    snapshot: number,
+    base: number | undefined,
+    { isFar }: { readonly isFar: boolean },
+  ): Promise<void> {
     const { config, diffs, ledger, target } = this.#run;
     if (!config.checks.diffs.enabled) return;
     // An earlier process may have left the base behind, deleted.
@@ -60,7 +64,9 @@ export class DiffVisitor {
   /** The base is gone: only an error of the service is right. */
   async askDeleted(snapshot: number, base: number): Promise<void> {
     const { config, diffs, ledger, target } = this.#run;
-    if (!config.checks.diffs.enabled || !this.#shelf.has(base)) return;
+    // A run that went on may have passed over the deletion.
+    const isGone = this.#shelf.has(base) && !this.#shelf.alive.includes(base);
+    if (!config.checks.diffs.enabled || !isGone) return;
     for (const volume of target.volumes.keys()) {
       try {
         const pages = await this.#pages(volume, snapshot, base);
@@ -71,7 +77,8 @@ export class DiffVisitor {
           (error.code === "ERR_NOT_FOUND" ||
             error.code === "ERR_INVALID_REQUEST" ||
             error.code === "ERR_CONFLICT");
-        if (!isRefusal) throw failureOf(`diff of snapshot ${snapshot} against deleted snapshot ${base}`, error);
+        if (!isRefusal)
+          throw failureOf(`diff of snapshot ${snapshot} against deleted snapshot ${base}`, error);
         ledger.count("deletedBaseRefused");
       }
     }

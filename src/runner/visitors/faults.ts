@@ -22,6 +22,7 @@ export class FaultVisitor {
   readonly #shelf: SnapshotShelf;
   /** While the target is slow: until which lts. */
   #slowUntilLts = -1;
+  #isCrashing = false;
 
   constructor(run: Run, shelf: SnapshotShelf) {
     this.#run = run;
@@ -50,11 +51,15 @@ export class FaultVisitor {
     this.#run.ledger.count("connectionFaults");
   }
 
-  /** Ends what was to last until an lts. */
+  /** Ends what was to last until an lts; a target that starts again is not slow any more. */
   async settle(lts: number): Promise<void> {
-    if (this.#slowUntilLts < 0 || lts < this.#slowUntilLts) return;
+    if (this.#slowUntilLts < 0 || lts < this.#slowUntilLts || this.#isCrashing) return;
     this.#slowUntilLts = -1;
-    await this.#run.target.faults?.setDelay(0);
+    try {
+      await this.#run.target.faults?.setDelay(0);
+    } catch (error) {
+      if (!this.#isCrashing) throw error;
+    }
   }
 
   /** Ends all trouble. */
@@ -63,27 +68,48 @@ export class FaultVisitor {
   }
 
   async #crash(faults: TargetFaults): Promise<void> {
-    const { tracker, durability, ledger, target } = this.#run;
+    const { activity, ledger, config } = this.#run;
+    let lost: readonly number[] = [];
+    await activity.throughUpheaval(async () => {
+      lost = await this.#goDown(faults);
+    });
+    ledger.count("crashes");
+    ledger.count("operationsNotDurable", lost.length);
+    if (!config.checks.durability) return;
+    await this.#expectSnapshots();
+    const extents = this.#atStake(lost);
+    for (const extent of extents) ledger.unproven(extent);
+    await checkVolumes(this.#run, extents, "durability");
+    if (extents.length < extentsCheckedMax) ledger.count("crashesChecked");
+  }
+
+  /** @returns Operations that need not be there any more. */
+  async #goDown(faults: TargetFaults): Promise<readonly number[]> {
+    const { tracker, durability, target, workload } = this.#run;
     // Flushes that complete while the target goes down and comes back may be of either process: they prove nothing.
     durability.suspend();
+    this.#isCrashing = true;
     await faults.crash();
+    this.#isCrashing = false;
+    this.#slowUntilLts = -1;
     for (const volume of target.volumes.keys())
       if (!(await this.#run.fence(volume)))
         throw new TargetFailure(`volume ${volume} can not be reached after the target crashed and came back`);
     const crashEvent = tracker.crashed();
     const lost = durability.crashed();
-    for (const operation of lost) tracker.lose(operation.position, crashEvent, operation);
+    for (const operation of lost) {
+      tracker.lose(operation.position, crashEvent, operation);
+      // Two volumes need not lose the same.
+      const { lts, operationId } = operationAt(operation.position);
+      const { extent, operations } = workload.visit(lts);
+      if (target.volumes[extent.volume]!.second === undefined) continue;
+      const { firstBlock, blockCount } = operations.find((one) => one.operationId === operationId)!;
+      const first = extent.firstBlock + firstBlock;
+      for (let block = first; block < first + blockCount; block++) this.#run.unequal[extent.volume]!.add(block);
+    }
     this.#run.crashLts = tracker.ltsStartedMax;
     this.#run.visible.forget();
-    this.#slowUntilLts = -1;
-    ledger.count("crashes");
-    ledger.count("operationsNotDurable", lost.length);
-    if (!this.#run.config.checks.durability) return;
-    await this.#expectSnapshots();
-    const extents = this.#atStake(lost.map(({ position }) => position));
-    for (const extent of extents) ledger.unproven(extent);
-    await checkVolumes(this.#run, extents, "durability");
-    if (extents.length < extentsCheckedMax) ledger.count("crashesChecked");
+    return lost.map(({ position }) => position);
   }
 
   /** Extents with operations that were not durable, or in doubt, or among the last. */

@@ -21,17 +21,20 @@ export function enterFirstVisit(run: Run, lts: number): Turn | undefined {
   return run.order.enter({ pd, firstBlock: 0, blockCount, kind: "look", position: 0 });
 }
 
-/** @throws {OccupiedVolumeError} If the volume was given, may not be overwritten, and holds something here. */
-export async function inspectFirstVisit(run: Run, { extent, lts, turn }: FirstVisit): Promise<void> {
+/**
+ * @returns Whether the extent holds what it should.
+ * @throws {OccupiedVolumeError} If the volume was given, may not be overwritten, and holds something here.
+ */
+export async function inspectFirstVisit(run: Run, { extent, lts, turn }: FirstVisit): Promise<boolean> {
   try {
     await run.order.ready(turn);
-    if (!run.workload.sizes.hasExtent(extent, lts)) return;
+    if (!run.workload.sizes.hasExtent(extent, lts)) return true;
     const { device, isCreated } = run.target.volumes[extent.volume]!;
     if (!isCreated && !run.config.overwrite) {
       const found = await findContentIn(device, { block: extent.firstBlock, blockCount: extent.blockCount });
       if (found !== undefined) throw new OccupiedVolumeError(device, found);
     }
-    await checkHeld(run, extent, lts - 1, "quiescent");
+    return await checkHeld(run, extent, lts - 1, "quiescent");
   } finally {
     run.order.leave(turn);
   }

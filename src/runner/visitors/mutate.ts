@@ -38,6 +38,11 @@ export function enterVisit(run: Run, visit: Visit): EnteredVisit {
   return { visit, turns };
 }
 
+/** Gives up the places of a visit that is not performed, as the run is over. */
+export function abandonVisit(run: Run, { turns }: EnteredVisit): void {
+  for (const turn of turns) if (turn !== undefined) run.order.leave(turn);
+}
+
 /** Performs a visit; ends when every operation has completed, or is in doubt and fenced. */
 export async function performVisit(run: Run, { visit, turns }: EnteredVisit): Promise<void> {
   const { operations, lts } = visit;
@@ -74,7 +79,8 @@ async function perform(run: Run, visit: Visit, operation: Operation, turn: Turn 
     try {
       // What is wrong beforehand is reported; the history goes on all the same.
       await lookFirst(run, visit, operation, buffer);
-      await submit(run, visit, operation, { turn, expected: buffer });
+      const upheavals = run.activity.upheavalCount;
+      await submit(run, visit, operation, { turn, expected: { buffer, upheavals } });
     } finally {
       pool.giveBack(buffer);
     }
@@ -83,15 +89,26 @@ async function perform(run: Run, visit: Visit, operation: Operation, turn: Turn 
   }
 }
 
-async function lookFirst(run: Run, { lts, extent }: Visit, operation: Operation, buffer: Region): Promise<void> {
+async function lookFirst(
+  run: Run,
+  { lts, extent }: Visit,
+  operation: Operation,
+  buffer: Region,
+): Promise<void> {
   const { firstBlock, blockCount } = operation;
   await checkBeforehand(run, { extent, firstBlock, blockCount, ltsMax: lts - 1, buffer });
 }
 
 interface Going {
   readonly turn: Turn | undefined;
-  /** Holds what the blocks hold, if that was read. */
-  readonly expected: Region | undefined;
+  readonly expected: Expected | undefined;
+}
+
+/** What was read of the blocks of an operation. */
+interface Expected {
+  readonly buffer: Region;
+  /** How many upheavals there had been then: after another one it need not hold any more. */
+  readonly upheavals: number;
 }
 
 async function submit(run: Run, visit: Visit, operation: Operation, going: Going): Promise<void> {
@@ -100,15 +117,20 @@ async function submit(run: Run, visit: Visit, operation: Operation, going: Going
   const { volume } = visit.extent;
   const position = positionOf(visit.lts, operationId);
   const effect = effectOf(kind);
-  const data = effect === "data" ? (run.writeBuffers.tryTake() ?? (await run.writeBuffers.take())) : undefined;
+  const data =
+    effect === "data" ? (run.writeBuffers.tryTake() ?? (await run.writeBuffers.take())) : undefined;
   try {
     const others = going.turn === undefined ? [] : run.order.overlapping(going.turn);
     for (const other of others) tracker.overlapped(other);
     const submitted = tracker.submit(position, { hasOverlap: others.length > 0 });
     if (going.turn !== undefined) run.order.submitted(going.turn);
-    const issued = await issue(run, visit, operation, { position, data, expected: going.expected });
-    const outcome = judgeCompare(run, visit, operation, issued);
-    const completed = tracker.complete(position, effect === "none" && outcome.kind === "failed" ? "ok" : outcome.kind);
+    const issued = await issue(run, visit, operation, { position, data, expected: going.expected?.buffer });
+    const isSure = going.expected?.upheavals === run.activity.upheavalCount;
+    const outcome = judgeCompare(run, visit, operation, { outcome: issued, isSure });
+    const completed = tracker.complete(
+      position,
+      effect === "none" && outcome.kind === "failed" ? "ok" : outcome.kind,
+    );
     run.ledger.completed(kind, blockCount, outcome.kind);
     if (outcome.kind !== "ok") run.targetError(describe(visit, operation, outcome));
     if (outcome.kind === "ok") {
@@ -124,7 +146,8 @@ async function submit(run: Run, visit: Visit, operation: Operation, going: Going
         `${describe(visit, operation, outcome)}; volume ${volume} can not be reached any more, so it stays in doubt`,
       );
     const fenced = tracker.fence(position);
-    if (effect !== "none") durability.completed(volume, { position, submitted, completed: fenced }, { isFua: false });
+    if (effect !== "none")
+      durability.completed(volume, { position, submitted, completed: fenced }, { isFua: false });
   } finally {
     if (data !== undefined) run.writeBuffers.giveBack(data);
   }
@@ -139,8 +162,13 @@ function isFused(kind: Operation["kind"]): boolean {
   return kind === "compareAndWrite" || kind === "compareAndWriteMiss";
 }
 
-/** A compare must hold, or fail, as the blocks that were just read and compared say. */
-function judgeCompare(run: Run, visit: Visit, operation: Operation, outcome: Outcome): Outcome {
+/** A compare must hold, or fail, as the blocks that were just read and compared say; if sure, they hold it still. */
+function judgeCompare(
+  run: Run,
+  visit: Visit,
+  operation: Operation,
+  { outcome, isSure }: { readonly outcome: Outcome; readonly isSure: boolean },
+): Outcome {
   const { kind } = operation;
   if (!isFused(kind) || outcome.kind === "unknown") return outcome;
   const isMismatch = outcome.kind === "failed" && outcome.code === "ERR_COMPARE_FAILED";
@@ -148,7 +176,7 @@ function judgeCompare(run: Run, visit: Visit, operation: Operation, outcome: Out
     run.ledger.count("comparesExpectedToFail");
     return ok;
   }
-  const isWrong = kind === "compareAndWriteMiss" ? outcome.kind === "ok" : isMismatch;
+  const isWrong = kind === "compareAndWriteMiss" ? outcome.kind === "ok" : isMismatch && isSure;
   if (isWrong && run.config.checks.compare && !run.isOver) reportCompare(run, visit, operation);
   return outcome;
 }
@@ -187,11 +215,17 @@ async function issue(run: Run, visit: Visit, operation: Operation, payload: Payl
     command(run, device, visit, operation, payload),
     command(run, second, visit, operation, payload),
   ]);
-  noteUnequal(run, visit, operation, outcome.kind === "ok" && other.kind === "ok");
+  // What is in doubt on the first is fenced with it.
+  if (other.kind === "unknown" && outcome.kind !== "unknown" && !(await run.fence(visit.extent.volume)))
+    throw new TargetFailure(
+      `${describe(visit, operation, other)}; the second volume can not be reached any more, so it stays in doubt`,
+    );
+  const isDone = outcome.kind === "ok" && other.kind === "ok";
+  noteUnequal(run, visit, operation, isDone && run.tracker.timesOf(payload.position)?.hasOverlap === false);
   return outcome;
 }
 
-/** Blocks of which only one of two volumes may have taken an operation need not be equal until the next one. */
+/** Blocks of which only one of two volumes may have taken an operation, or in another order, need not be equal until the next one. */
 function noteUnequal(run: Run, { extent }: Visit, operation: Operation, isDone: boolean): void {
   if (effectOf(operation.kind) === "none") return;
   const unequal = run.unequal[extent.volume]!;
@@ -204,7 +238,12 @@ function noteUnequal(run: Run, { extent }: Visit, operation: Operation, isDone: 
 }
 
 /** Fills the buffers: what to write, and for a compare that is to fail, an expectation that is wrong in one bit. */
-function prepare(run: Run, { extent, lts }: Visit, operation: Operation, { position, data, expected }: Payload): void {
+function prepare(
+  run: Run,
+  { extent, lts }: Visit,
+  operation: Operation,
+  { position, data, expected }: Payload,
+): void {
   const { kind, firstBlock, blockCount, operationId } = operation;
   const { sectorsPerBlock: sectorCount, blockSizeBytes } = run.workload.geometry;
   if (data !== undefined)
@@ -259,4 +298,3 @@ function command(
       return device.flush();
   }
 }
-

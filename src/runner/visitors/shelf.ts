@@ -68,7 +68,8 @@ export class SnapshotShelf {
 
   of(snapshot: number, volume: number): Taken {
     const taken = this.#taken.get(snapshot)?.[volume];
-    if (taken === undefined) throw new Error(`snapshot ${snapshot} of volume ${volume} is not known any more`);
+    if (taken === undefined)
+      throw new Error(`snapshot ${snapshot} of volume ${volume} is not known any more`);
     return taken;
   }
 

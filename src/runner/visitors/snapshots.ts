@@ -22,10 +22,15 @@ export class SnapshotVisitor {
     this.#shelf = shelf;
   }
 
-  async take(snapshot: number, { lts, isHot }: { readonly lts: number; readonly isHot: boolean }): Promise<void> {
+  async take(
+    snapshot: number,
+    { lts, isHot }: { readonly lts: number; readonly isHot: boolean },
+  ): Promise<void> {
     const { activity, ledger } = this.#run;
     const isUnderLoad = isHot && activity.visitCount > 0;
-    const taken = isHot ? await this.#create(snapshot, lts) : await activity.atRest(() => this.#create(snapshot, lts));
+    const taken = isHot
+      ? await this.#create(snapshot, lts)
+      : await activity.atRest(() => this.#create(snapshot, lts));
     if (isUnderLoad) ledger.count("snapshotsHot");
     this.#shelf.add(snapshot, taken);
     const extents = new Map<number, Extent>();

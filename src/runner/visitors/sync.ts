@@ -21,6 +21,7 @@ interface Copy {
   readonly device: BlockDevice;
 }
 
+const flushTriesMax = 5;
 /** Blocks that are copied at a time. */
 const copyBlocksMax = 256;
 
@@ -40,10 +41,12 @@ export class SyncVisitor {
   async sync(snapshot: number, base: number | undefined): Promise<void> {
     const { config, target, ledger } = this.#run;
     if (!config.checks.sync || !this.#shelf.alive.includes(snapshot)) return;
-    const held = base !== undefined && base === this.#held && this.#shelf.alive.includes(base) ? base : undefined;
+    const held =
+      base !== undefined && base === this.#held && this.#shelf.alive.includes(base) ? base : undefined;
     this.#held = undefined;
     for (const volume of target.volumes.keys()) {
-      const copy = held === undefined ? await this.#fresh(volume, snapshot) : await this.#grown(volume, snapshot);
+      const copy =
+        held === undefined ? await this.#fresh(volume, snapshot) : await this.#grown(volume, snapshot);
       await this.#copy(volume, { snapshot, base: held, to: copy.device });
       const { record } = this.#shelf.of(snapshot, volume);
       await checkSnapshot(this.#run, this.#extents(snapshot, held, volume), {
@@ -61,7 +64,9 @@ export class SyncVisitor {
     for (const [volume, { uuid, device }] of this.#copies) {
       if (!this.#run.isOver && this.#held !== undefined && this.#shelf.has(this.#held)) {
         const { record } = this.#shelf.of(this.#held, volume);
-        const all = [...reachedExtents(this.#run, record.ltsMax)].filter((extent) => extent.volume === volume);
+        const all = [...reachedExtents(this.#run, record.ltsMax)].filter(
+          (extent) => extent.volume === volume,
+        );
         await checkSnapshot(this.#run, all, { device, record, rule: "sync" });
       }
       if (this.#run.violations.length > 0) return;
@@ -103,7 +108,10 @@ export class SyncVisitor {
     const sizeBytes = blockCount * this.#run.workload.geometry.blockSizeBytes;
     await asked(`resizing copy ${copy.uuid}`, service.resizeVolume({ uuid: copy.uuid, sizeBytes }));
     await copy.device[Symbol.asyncDispose]();
-    const grown = { uuid: copy.uuid, device: await asked(`opening copy ${copy.uuid}`, service.openVolume(copy.uuid)) };
+    const grown = {
+      uuid: copy.uuid,
+      device: await asked(`opening copy ${copy.uuid}`, service.openVolume(copy.uuid)),
+    };
     this.#copies.set(volume, grown);
     return grown;
   }
@@ -114,14 +122,20 @@ export class SyncVisitor {
 
   async #copy(
     volume: number,
-    { snapshot, base, to }: { readonly snapshot: number; readonly base: number | undefined; readonly to: BlockDevice },
+    {
+      snapshot,
+      base,
+      to,
+    }: { readonly snapshot: number; readonly base: number | undefined; readonly to: BlockDevice },
   ): Promise<void> {
     const { service } = this.#run.target;
     const { uuid: snapshotUuid } = this.#shelf.of(snapshot, volume);
     const from = await asked(`opening snapshot ${snapshot}`, service.openSnapshot(snapshotUuid));
     try {
       const request =
-        base === undefined ? { snapshotUuid } : { snapshotUuid, baseSnapshotUuid: this.#shelf.of(base, volume).uuid };
+        base === undefined
+          ? { snapshotUuid }
+          : { snapshotUuid, baseSnapshotUuid: this.#shelf.of(base, volume).uuid };
       const pages: DiffPage[] = [];
       const collect = async () => {
         for await (const page of service.diff(request)) pages.push(page);
@@ -131,6 +145,7 @@ export class SyncVisitor {
         if (this.#run.isOver) return;
         await this.#copyRun(run, from, to);
       }
+      await flush(to);
     } finally {
       await from[Symbol.asyncDispose]();
     }
@@ -169,6 +184,13 @@ export class SyncVisitor {
     const found = new Map([...all].map((extent) => [extent.pd, extent]));
     return [...found.values()].filter((extent) => extent.volume === volume);
   }
+}
+
+/** A copy is kept for the next snapshot, whatever happens meanwhile. */
+async function flush(copy: BlockDevice): Promise<void> {
+  let outcome = await copy.flush();
+  for (let tries = 0; outcome.kind === "unknown" && tries < flushTriesMax; tries++) outcome = await copy.flush();
+  expectOk(outcome, `flushing ${copy.identity.name}`);
 }
 
 interface Blocks {

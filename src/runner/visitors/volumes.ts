@@ -34,11 +34,18 @@ export async function resize(run: Run, { blockCounts, step }: ResizeStep): Promi
     await asked(`resizing volume ${volume}`, target.service.resizeVolume({ uuid, sizeBytes }));
     await expectSize(run, volume, device, blockCount);
     if (secondUuid !== undefined && second !== undefined) {
-      await asked(`resizing the second volume ${volume}`, target.service.resizeVolume({ uuid: secondUuid, sizeBytes }));
+      await asked(
+        `resizing the second volume ${volume}`,
+        target.service.resizeVolume({ uuid: secondUuid, sizeBytes }),
+      );
       await expectSize(run, volume, second, blockCount);
     }
     const { extentBlocks } = workload.geometry;
-    for (let block = Math.ceil(before / extentBlocks) * extentBlocks; block < blockCount; block += extentBlocks)
+    for (
+      let block = Math.ceil(before / extentBlocks) * extentBlocks;
+      block < blockCount;
+      block += extentBlocks
+    )
       grown.push(workload.geometry.extent(workload.geometry.pdOf(volume, block)));
   }
   recorder?.putDocument("intent", null);

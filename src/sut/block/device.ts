@@ -124,12 +124,18 @@ export class FileDevice implements BlockDevice {
       const refusal = this.#refusalOf(range, undefined, options);
       if (refusal !== undefined) return refusal;
     }
-    for (const [index, range] of ranges.entries()) {
-      const outcome = await this.#settled(this.#zero(range, options), "deallocate", range);
-      if (outcome.kind === "ok") continue;
-      return index === 0 ? outcome : { ...outcome, kind: "unknown" };
+    // The device stays open between two ranges.
+    this.#inFlightCount += 1;
+    try {
+      for (const [index, range] of ranges.entries()) {
+        const outcome = await this.#settled(this.#zero(range, options), "deallocate", range);
+        if (outcome.kind === "ok") continue;
+        return index === 0 ? outcome : { ...outcome, kind: "unknown" };
+      }
+      return ok;
+    } finally {
+      this.#returned();
     }
-    return ok;
   }
 
   async compare(
@@ -230,9 +236,13 @@ export class FileDevice implements BlockDevice {
     try {
       return outcome(await pending);
     } finally {
-      this.#inFlightCount -= 1;
-      if (this.#inFlightCount === 0) this.#onIdle?.();
+      this.#returned();
     }
+  }
+
+  #returned(): void {
+    this.#inFlightCount -= 1;
+    if (this.#inFlightCount === 0) this.#onIdle?.();
   }
 
   #describe(what: Operation | "compare", { block, blockCount }: BlockRange): string {

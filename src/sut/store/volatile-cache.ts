@@ -119,7 +119,9 @@ export class VolumeCache {
   write(block: number, blockCount: number, from: Uint8Array): void {
     const { blockSizeBytes } = this;
     for (let index = 0; index < blockCount; index++) {
-      this.#put(block + index, from.slice(index * blockSizeBytes, (index + 1) * blockSizeBytes));
+      // A copy, which `slice` of a Buffer would not be.
+      const bytes = new Uint8Array(from.subarray(index * blockSizeBytes, (index + 1) * blockSizeBytes));
+      this.#put(block + index, bytes);
     }
   }
 

@@ -10,7 +10,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { pageAligned } from "../../../src/sut/block/aligned-memory.ts";
 import { type BlockDeviceOptions, openBlockDevice } from "../../../src/sut/block/open.ts";
-import type { BlockDevice } from "../../../src/sut/port.ts";
+import type { BlockDevice, Outcome } from "../../../src/sut/port.ts";
 
 const ok = { kind: "ok" };
 const mebibyte = 2 ** 20;
@@ -122,17 +122,30 @@ describe.each(modes)("a file with %o", (mode) => {
   });
 
   test("waits for what is in flight when it is disposed, and then refuses", async () => {
-    const { device, path } = await opened({ ...mode, sizeBytes: 64 * 4096 });
-    const writes = Array.from({ length: 64 }, (_, block) =>
-      device.write({ block, blockCount: 1, from: pages(4096, block + 1) }),
-    );
-    await device[Symbol.asyncDispose]();
-    await device[Symbol.asyncDispose]();
-    expect(await Promise.all(writes)).toEqual(Array(64).fill(ok));
-    expect(readFileSync(path).filter((_, at) => at % 4096 === 9)).toEqual(
-      Buffer.from(Array.from({ length: 64 }, (_, block) => block + 1)),
-    );
+    const sizeBytes = 8 * mebibyte;
+    const { device, path } = await opened({ ...mode, sizeBytes });
+    const from = pages(sizeBytes, 5);
+    let written: Outcome | undefined;
+    // Of several pieces: the later ones are not even begun when disposing begins.
+    void device.write({ block: 0, blockCount: sizeBytes / 4096, from }).then((outcome) => {
+      written = outcome;
+    });
+    const disposing = device[Symbol.asyncDispose]();
     expect(await device.flush()).toMatchObject({ kind: "failed", code: "ERR_CLOSED" });
+    await disposing;
+    expect(written).toEqual(ok);
+    await device[Symbol.asyncDispose]();
+    expect(Buffer.compare(readFileSync(path), from)).toBe(0);
+  });
+
+  test("stays open for a deallocation of many ranges that has begun", async () => {
+    const { device, path } = await opened({ ...mode, sizeBytes: 64 * 4096 });
+    await device.write({ block: 0, blockCount: 64, from: pages(64 * 4096, 5) });
+    const ranges = Array.from({ length: 32 }, (_, index) => ({ block: 2 * index, blockCount: 1 }));
+    const deallocating = device.deallocate({ ranges });
+    await device[Symbol.asyncDispose]();
+    expect(await deallocating).toEqual(ok);
+    expect(readFileSync(path).filter((byte, at) => byte !== ((at >> 12) % 2) * 5)).toHaveLength(0);
   });
 
   test("does nothing for a call that was aborted before", async () => {

@@ -3,7 +3,7 @@
  *
  * @packageDocumentation
  */
-import { execFileSync, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -87,7 +87,7 @@ describe("a file", () => {
     writeFileSync(at("zero"), "");
     writeFileSync(at("odd"), Buffer.alloc(5000));
     rmSync(at("pipe"), { force: true });
-    execFileSync("mkfifo", [at("pipe")]);
+    must("mkfifo", at("pipe"));
     rmSync(at("dangling"), { force: true });
     symlinkSync(at("nowhere"), at("dangling"));
     expect(await refusal({ path: at(name), ...options })).toMatchObject({
@@ -102,14 +102,23 @@ describe("a file", () => {
   });
 });
 
+function tool(program: string, ...flags: readonly string[]) {
+  return spawnSync(program, flags, { encoding: "utf8" });
+}
+
+function must(program: string, ...flags: readonly string[]): void {
+  const { status, stderr } = tool(program, ...flags);
+  if (status !== 0) throw new Error(`${program} ended with ${status}: ${stderr}`);
+}
+
 /** A loop device over a new file, or `undefined` where there are none to be had. */
 function loopDevice(name: string, sizeBytes: number): string | undefined {
   writeFileSync(at(name), "");
-  execFileSync("truncate", ["--size", `${sizeBytes}`, at(name)]);
-  const { status, stdout } = spawnSync("losetup", ["--find", "--show", at(name)], { encoding: "utf8" });
+  must("truncate", "--size", `${sizeBytes}`, at(name));
+  const { status, stdout } = tool("losetup", "--find", "--show", at(name));
   if (status !== 0) return undefined;
   const path = stdout.trim();
-  onTestFinished(() => void execFileSync("losetup", ["--detach", path]));
+  onTestFinished(() => must("losetup", "--detach", path));
   return path;
 }
 
@@ -154,15 +163,15 @@ describe("a loop device", () => {
     const path = loopDevice("mounted", 2 ** 20) ?? skip("needs the right to make loop devices");
     const mountPoint = at("mount point");
     mkdirSync(mountPoint);
-    execFileSync("mke2fs", ["-q", path]);
-    if (spawnSync("mount", [path, mountPoint]).status !== 0) skip("needs the right to mount");
+    must("mke2fs", "-q", path);
+    if (tool("mount", path, mountPoint).status !== 0) skip("needs the right to mount");
     try {
       expect(await refusal({ path })).toMatchObject({
         code: "ERR_BUSY",
         message: `${path} is mounted at ${mountPoint}: free it first, or name another device`,
       });
     } finally {
-      execFileSync("umount", [mountPoint]);
+      must("umount", "--lazy", mountPoint);
     }
   });
 });
@@ -172,7 +181,7 @@ test.for(["sync", "threads"] as const)(
   async (io, { skip }) => {
     const mountPoint = at(`full-${io}`);
     mkdirSync(mountPoint);
-    if (spawnSync("mount", ["-t", "tmpfs", "-o", "size=64k", "none", mountPoint]).status !== 0)
+    if (tool("mount", "-t", "tmpfs", "-o", "size=64k", "none", mountPoint).status !== 0)
       skip("needs the right to mount");
     try {
       const device = await openBlockDevice({
@@ -190,7 +199,7 @@ test.for(["sync", "threads"] as const)(
       expect(await device.writeZeroes({ block: 100, blockCount: 1 })).toMatchObject({ kind: "unknown" });
       await device[Symbol.asyncDispose]();
     } finally {
-      execFileSync("umount", [mountPoint]);
+      must("umount", "--lazy", mountPoint);
     }
   },
 );

@@ -82,6 +82,15 @@ describe("a crash with a volatile cache", () => {
     expect(await lostAndKept({ seed: 2 })).not.toEqual(found);
   });
 
+  test("keeps what was written, though the writer uses its buffer again", async () => {
+    await using directory = temporaryDirectory();
+    await using volume = await openVolume(directory.path, {});
+    const buffer = Buffer.alloc(blockSizeBytes, 7);
+    volume.namespace.write(3, 1, buffer);
+    buffer.fill(8);
+    expect(valuesOf(readAll(volume.namespace))[3]).toBe(7);
+  });
+
   test("loses no more than the cache has room for", async () => {
     const found = await lostAndKept({ sizeBytesMax: 8 * blockSizeBytes, seed: 3 });
     const lost = found.flatMap((value, block) => (value === 1 ? [block] : []));

@@ -1,0 +1,243 @@
+/**
+ * The checkers against brute force: each accepts exactly what its oracle explains, in thousands of small histories.
+ *
+ * @packageDocumentation
+ */
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { Cut } from "../../src/model/cut.ts";
+import { type AnswerPage, DiffChecker, type DiffQuestion } from "../../src/model/diff-checker.ts";
+import { explains, type WriteInterval } from "../../src/model/linearization.ts";
+import type { SnapshotRecord } from "../../src/model/snapshot-record.ts";
+import { volumeView } from "../../src/model/view.ts";
+import {
+  concurrentHistory,
+  crashHistory,
+  diffHistory,
+  snapshotHistory,
+} from "../support/brute-force/arbitrary.ts";
+import { legalAfterCrash } from "../support/brute-force/crash.ts";
+import { legalDiff } from "../support/brute-force/diff.ts";
+import { blocksOf, isSameBlock, touches, type Write } from "../support/brute-force/history.ts";
+import { explainsReads } from "../support/brute-force/reads.ts";
+import { explainsSnapshot } from "../support/brute-force/snapshots.ts";
+import { type Chances, ToldHistory } from "./told-history.ts";
+
+const small = { writesMax: 8, readsMax: 8, blocksMax: 4, volumesMax: 2 };
+const oneVolume = { writesMax: 8, readsMax: 0, blocksMax: 4 };
+/** In each of the modes. */
+const numRuns = 600;
+
+const modes = [
+  ["one at a time on a block", { overlap: false, inDoubt: false }],
+  ["one at a time, some in doubt", { overlap: false, inDoubt: true }],
+  ["overlapping", { overlap: true, inDoubt: false }],
+  ["overlapping, some in doubt", { overlap: true, inDoubt: true }],
+] as const;
+
+const chancesArb: fc.Arbitrary<Chances> = fc.record({
+  judgedAfter: fc.constantFrom(0, 0, 1, 4),
+  asAtRest: fc.boolean(),
+  unknownAtOnce: fc.boolean(),
+  hasRefused: fc.boolean(),
+});
+
+/** The writes on one block, as the linearization knows them, with what was there before. */
+function intervalsOn(writes: readonly Write[], at: { volume?: number; block: number }): WriteInterval[] {
+  return [
+    { state: 0, submitted: -Infinity, completed: -Infinity, isInDoubt: false },
+    ...writes
+      .filter((write) => touches(write, at))
+      .map(({ id, content, submitted, completed, outcome }) => ({
+        state: content === 0 ? -id : content,
+        submitted,
+        completed,
+        isInDoubt: outcome === "inDoubt",
+      })),
+  ];
+}
+
+describe.for(modes)("of writes that are %s", { timeout: 30_000 }, ([, mode]) => {
+  test("a block's reads are explained just if some order of its operations explains them", () => {
+    let refused = 0;
+    fc.assert(
+      fc.property(concurrentHistory({ ...small, ...mode }), ({ writes, reads }) => {
+        const isExplained = blocksOf([], reads).every((at) =>
+          explains(
+            intervalsOn(writes, at),
+            reads.filter((read) => isSameBlock(read, at)).map((read) => ({ ...read, among: [] })),
+          ),
+        );
+        if (!isExplained) refused++;
+        expect(isExplained).toBe(explainsReads(writes, reads));
+      }),
+      { numRuns },
+    );
+    expect(refused).toBeGreaterThan(numRuns / 10);
+  });
+
+  test("a cut is left with an instant just if some instant explains the snapshot", () => {
+    let refused = 0;
+    fc.assert(
+      fc.property(snapshotHistory({ ...small, ...mode }), ({ writes, reads, snapshot }) => {
+        for (const seen of [[], reads]) {
+          const cut = Cut.within(snapshot);
+          const isExplained =
+            snapshot.shown.every((at) => {
+              const onBlock = seen
+                .filter((read) => isSameBlock(read, at))
+                .map((read) => ({ ...read, among: [] }));
+              return cut.narrow(intervalsOn(writes, at), at.content, onBlock) === undefined;
+            }) && explainsReads(writes, seen);
+          if (!isExplained) refused++;
+          expect(isExplained).toBe(explainsSnapshot(writes, snapshot, { reads: seen }));
+        }
+      }),
+      { numRuns },
+    );
+    expect(refused).toBeGreaterThan(numRuns / 10);
+  });
+
+  test("the checker of reads under load accepts exactly what some order of the operations explains", () => {
+    let refused = 0;
+    fc.assert(
+      fc.property(concurrentHistory({ ...small, ...mode }), chancesArb, (history, chances) => {
+        const told = new ToldHistory(history, chances);
+        told.happen([...told.writeEvents(), ...told.readEvents(history.reads)]);
+        if (!told.isRight) refused++;
+        expect(told.isRight).toBe(explainsReads(history.writes, history.reads));
+      }),
+      { numRuns },
+    );
+    expect(refused).toBeGreaterThan(numRuns / 10);
+  });
+
+  test("the checker of snapshots accepts exactly what some instant explains", () => {
+    let refused = 0;
+    fc.assert(
+      fc.property(snapshotHistory({ ...small, ...mode }), chancesArb, (history, chances) => {
+        const told = new ToldHistory(history, chances);
+        let records: readonly SnapshotRecord[] = [];
+        told.happen([
+          ...told.writeEvents(),
+          ...told.readEvents(history.reads),
+          ...told.snapshotEvents(history.snapshot, 0, (taken) => {
+            records = taken;
+          }),
+        ]);
+        for (const record of records) told.judgeSnapshot(record, history.snapshot.shown);
+        if (!told.isRight) refused++;
+        expect(told.isRight).toBe(
+          explainsSnapshot(history.writes, history.snapshot, { reads: history.reads }),
+        );
+      }),
+      { numRuns },
+    );
+    expect(refused).toBeGreaterThan(numRuns / 10);
+  });
+
+  test("a snapshot that is read before reads of its volume are over gives no false alarm", () => {
+    let refused = 0;
+    let missed = 0;
+    fc.assert(
+      fc.property(snapshotHistory({ ...small, ...mode }), chancesArb, (history, chances) => {
+        const told = new ToldHistory(history, chances);
+        told.happen([
+          ...told.writeEvents(),
+          ...told.readEvents(history.reads),
+          ...told.snapshotEvents(history.snapshot, 0, (records) => {
+            for (const record of records) told.judgeSnapshot(record, history.snapshot.shown);
+          }),
+        ]);
+        const isExplained = explainsSnapshot(history.writes, history.snapshot, { reads: history.reads });
+        if (!told.isRight) refused++;
+        // What later reads say of the cut's instant is not carried to the snapshot's other blocks.
+        else if (!isExplained) missed++;
+        if (isExplained) expect(told.isRight).toBe(true);
+      }),
+      { numRuns },
+    );
+    expect(missed).toBeLessThan(refused / 5);
+  });
+
+  test("the checker after a crash accepts exactly the states that the crash may leave, and no change of mind", () => {
+    let refused = 0;
+    const arb = fc.tuple(crashHistory({ ...small, ...mode }), chancesArb, fc.boolean());
+    fc.assert(
+      fc.property(arb, ([history, chances, fencedFirst]) => {
+        const told = new ToldHistory(history, chances, history);
+        const crash = { at: history.crashAt, happen: () => told.crash({ fencedFirst }) };
+        told.happen([...told.writeEvents(), ...told.flushEvents(history.flushes), crash]);
+        const look = (shown: typeof history.shown): void => {
+          for (let volume = 0; volume < history.volumeCount; volume++)
+            told.judge(
+              volumeView(told.tracker, volume, told.tracker.ltsStartedMax),
+              shown.filter((one) => one.volume === volume),
+            );
+        };
+        look(history.shown);
+        const isLegal = history.shown.every((one) => legalAfterCrash(history, one).has(one.content));
+        expect(told.isRight).toBe(isLegal);
+        if (!isLegal) refused++;
+        if (!isLegal) return;
+        look(history.shown);
+        expect(told.isRight).toBe(true);
+        for (const [index, one] of history.shown.entries()) {
+          const other = [...legalAfterCrash(history, one)].find((content) => content !== one.content);
+          if (other === undefined) continue;
+          look(history.shown.with(index, { ...one, content: other }));
+          expect(told.isRight).toBe(false);
+          return;
+        }
+      }),
+      { numRuns },
+    );
+    expect(refused).toBeGreaterThan(numRuns / 10);
+  });
+
+  test("the diff checker accepts exactly the answers that some instants of the two calls make right", () => {
+    let refused = 0;
+    const arb = fc.tuple(diffHistory({ ...oneVolume, ...mode }), chancesArb, fc.boolean());
+    fc.assert(
+      fc.property(arb, ([history, chances, isReadAtOnce]) => {
+        const told = new ToldHistory(history, chances);
+        const records: SnapshotRecord[] = [];
+        const taken = history.base === undefined ? [history.snapshot] : [history.base, history.snapshot];
+        const look = (number: number): void => {
+          const shown = taken[number]!.shown?.map((one) => ({ volume: 0, ...one }));
+          if (shown !== undefined) told.judgeSnapshot(records[number]!, shown);
+        };
+        const calls = taken.flatMap((call, number) =>
+          told.snapshotEvents(call, number, ([record]) => {
+            records.push(record!);
+            if (isReadAtOnce) look(number);
+          }),
+        );
+        told.happen([...told.writeEvents(), ...calls]);
+        for (const number of taken.keys()) if (!isReadAtOnce) look(number);
+        const question: DiffQuestion = {
+          volume: 0,
+          snapshot: records.at(-1)!,
+          base: history.base === undefined ? undefined : records[0]!,
+          blockCount: history.blockCount,
+          promise: { granularityBlocks: history.granularity, chunkBlocks: 8, precision: history.precision },
+        };
+        const checker = new DiffChecker(told.workload, told.tracker, told.reconciler);
+        const isRight =
+          told.isRight &&
+          checker.check(question, pages(history.reported), pages(history.reported)).violations.length === 0;
+        if (!isRight) refused++;
+        expect(isRight).toBe(legalDiff({ ...history, reads: [] }));
+      }),
+      { numRuns },
+    );
+    expect(refused).toBeGreaterThan(numRuns / 10);
+  });
+});
+
+/** One page that reports some of the first eight blocks. */
+function pages(reported: Iterable<number>): readonly AnswerPage[] {
+  let bits = 0;
+  for (const block of reported) bits |= 1 << block;
+  return [{ offsetLba: 0, ranges: [{ lbaStart: 0, bitmap: Uint8Array.of(bits) }], nextOffsetLba: 0 }];
+}

@@ -1,0 +1,458 @@
+/**
+ * Lies of a target under load: services laid over a jittery one, which keep account of what was written when.
+ *
+ * @packageDocumentation
+ */
+import { type Clock, delay } from "../../src/sut/clock.ts";
+import {
+  type BlockDevice,
+  type BlockRange,
+  ok,
+  type Outcome,
+  type VolumeService,
+} from "../../src/sut/port.ts";
+import { proxied } from "./replacing.ts";
+
+type Wrap = (service: VolumeService, clock: Clock) => VolumeService;
+
+/** A change of one block. */
+interface Change {
+  readonly bytes: Uint8Array;
+  readonly submitted: number;
+  /** Infinite before, and if its outcome is not known. */
+  completed: number;
+}
+
+/** What was done to the blocks of one volume. */
+class BlockLog {
+  readonly #changes = new Map<number, Change[]>();
+
+  /** In the order of submission. */
+  of(block: number): readonly Change[] {
+    return this.#changes.get(block) ?? [];
+  }
+
+  get blocks(): readonly number[] {
+    return [...this.#changes.keys()];
+  }
+
+  /** The block's last change was complete by a time, and nothing else was under way on it then or since. */
+  isCalm(block: number, by: number): boolean {
+    return this.of(block).every(({ completed }) => completed < by);
+  }
+
+  add(
+    { block, blockCount }: BlockRange,
+    from: Uint8Array | undefined,
+    size: number,
+    now: number,
+  ): readonly Change[] {
+    return Array.from({ length: blockCount }, (_, index) => {
+      const bytes = from?.slice(index * size, (index + 1) * size) ?? new Uint8Array(size);
+      const change = { bytes, submitted: now, completed: Number.POSITIVE_INFINITY };
+      const all = this.#changes.get(block + index);
+      if (all === undefined) this.#changes.set(block + index, [change]);
+      else all.push(change);
+      return change;
+    });
+  }
+}
+
+/** A service of which the changes of volumes are logged, by their UUIDs. */
+function logged(service: VolumeService, clock: Clock, logs: Map<string, BlockLog>): VolumeService {
+  return {
+    ...service,
+    openVolume: async (uuid) => {
+      const device = await service.openVolume(uuid);
+      const log = logs.get(uuid) ?? new BlockLog();
+      logs.set(uuid, log);
+      const { blockSizeBytes: size } = device.capabilities;
+      const note = async (
+        range: BlockRange,
+        from: Uint8Array | undefined,
+        act: () => Promise<Outcome>,
+      ): Promise<Outcome> => {
+        const changes = log.add(range, from, size, clock.now());
+        const outcome = await act();
+        if (outcome.kind === "ok") for (const change of changes) change.completed = clock.now();
+        return outcome;
+      };
+      return proxied(device, {
+        write: (request) => note(request, request.from, () => device.write(request)),
+        writeZeroes: (request) => note(request, undefined, () => device.writeZeroes(request)),
+        deallocate: (request) => note(request.ranges[0]!, undefined, () => device.deallocate(request)),
+      });
+    },
+    [Symbol.asyncDispose]: async () => service[Symbol.asyncDispose](),
+  };
+}
+
+/** Reads of a device that show other bytes of some blocks. */
+function showing(device: BlockDevice, bytesOf: (block: number, range: BlockRange) => Uint8Array | undefined) {
+  const { blockSizeBytes: size } = device.capabilities;
+  return proxied(device, {
+    read: async (request) => {
+      const outcome = await device.read(request);
+      for (let index = 0; index < request.blockCount; index++) {
+        const bytes = bytesOf(request.block + index, request);
+        if (bytes !== undefined) request.into.set(bytes, index * size);
+      }
+      return outcome;
+    },
+  });
+}
+
+/** A service whose volumes and snapshots are opened as something else. */
+function opening(
+  service: VolumeService,
+  as: {
+    readonly volume?: (uuid: string, device: BlockDevice) => BlockDevice;
+    readonly snapshot?: (uuid: string, device: BlockDevice) => BlockDevice;
+  },
+): VolumeService {
+  return {
+    ...service,
+    openVolume: async (uuid) => {
+      const device = await service.openVolume(uuid);
+      return as.volume?.(uuid, device) ?? device;
+    },
+    openSnapshot: async (uuid) => {
+      const device = await service.openSnapshot(uuid);
+      return as.snapshot?.(uuid, device) ?? device;
+    },
+    [Symbol.asyncDispose]: async () => service[Symbol.asyncDispose](),
+  };
+}
+
+/** Reads of a few blocks show the version before the newest, which has long been there. */
+export const readsStale: Wrap = (service, clock) => {
+  const logs = new Map<string, BlockLog>();
+  return opening(logged(service, clock, logs), {
+    volume: (uuid, device) =>
+      showing(device, (block, { blockCount }) => {
+        const changes = logs.get(uuid)!.of(block);
+        // Looks at whole extents, at rest, show the truth.
+        return blockCount < 16 && changes.length >= 2 && logs.get(uuid)!.isCalm(block, clock.now() - 100)
+          ? changes.at(-2)!.bytes
+          : undefined;
+      }),
+  });
+};
+
+/** A read that began after another had shown a write under way shows what was there before it. */
+export const readsGoBack: Wrap = (service, clock) => {
+  const logs = new Map<string, BlockLog>();
+  /** By the change that was shown: when the read that did was over. */
+  const seen = new Map<Change, number>();
+  // Completions are late, so that there is time to look.
+  const slow = opening(service, {
+    volume: (_, device) =>
+      proxied(device, {
+        write: async (request) => {
+          const outcome = await device.write(request);
+          await delay(clock, 100, undefined);
+          return outcome;
+        },
+      }),
+  });
+  return opening(logged(slow, clock, logs), {
+    volume: (uuid, device) => {
+      const { blockSizeBytes: size } = device.capabilities;
+      const log = logs.get(uuid)!;
+      return proxied(device, {
+        read: async (request) => {
+          const began = clock.now();
+          const outcome = await device.read(request);
+          for (let index = 0; index < request.blockCount; index++) {
+            const changes = log.of(request.block + index);
+            const [before, last] = [changes.at(-2), changes.at(-1)];
+            if (before === undefined || last === undefined || before.completed >= last.submitted) continue;
+            const bytes = request.into.subarray(index * size, (index + 1) * size);
+            if ((seen.get(last) ?? Number.POSITIVE_INFINITY) < began && last.completed > clock.now())
+              bytes.set(before.bytes);
+            else if (
+              last.completed > clock.now() &&
+              Buffer.compare(bytes, last.bytes) === 0 &&
+              !seen.has(last)
+            )
+              seen.set(last, clock.now());
+          }
+          return outcome;
+        },
+      });
+    },
+  });
+};
+
+/** Every second block of a snapshot is of an instant a little earlier within the call. */
+export const tearsSnapshots: Wrap = (service, clock) => {
+  const earlier = new Map<string, string>();
+  return {
+    ...service,
+    createSnapshot: async (request) => {
+      const first = await service.createSnapshot({ ...request, name: `${request.name}-first` });
+      await delay(clock, 60, undefined);
+      const snapshot = await service.createSnapshot(request);
+      earlier.set(snapshot.uuid, first.uuid);
+      return snapshot;
+    },
+    openSnapshot: async (uuid) => {
+      const device = await service.openSnapshot(uuid);
+      const first = await service.openSnapshot(earlier.get(uuid)!);
+      const { blockSizeBytes: size } = device.capabilities;
+      return proxied(device, {
+        read: async (request) => {
+          const outcome = await device.read(request);
+          const older = new Uint8Array(request.into.length);
+          await first.read({ ...request, into: older });
+          for (let index = 0; index < request.blockCount; index++)
+            if ((request.block + index) % 2 === 1)
+              request.into.set(older.subarray(index * size, (index + 1) * size), index * size);
+          return outcome;
+        },
+        [Symbol.asyncDispose]: async () => {
+          await first[Symbol.asyncDispose]();
+          await device[Symbol.asyncDispose]();
+        },
+      });
+    },
+    [Symbol.asyncDispose]: async () => service[Symbol.asyncDispose](),
+  };
+};
+
+/** One block of every snapshot is as `bytesOf` says, by what was done to the volume when. */
+function misplacesSnapshots(
+  bytesOf: (
+    changes: readonly Change[],
+    call: { readonly began: number; readonly ended: number },
+  ) => Uint8Array | undefined,
+): Wrap {
+  return (service, clock) => {
+    const logs = new Map<string, BlockLog>();
+    const calls = new Map<string, { volume: string; began: number; ended: number }>();
+    const lying = opening(logged(service, clock, logs), {
+      snapshot: (uuid, device) =>
+        showing(device, (block) => {
+          const call = calls.get(uuid)!;
+          return bytesOf(logs.get(call.volume)!.of(block), call);
+        }),
+    });
+    return {
+      ...lying,
+      createSnapshot: async (request) => {
+        const began = clock.now();
+        const snapshot = await lying.createSnapshot(request);
+        calls.set(snapshot.uuid, { volume: request.volumeUuid, began, ended: clock.now() });
+        return snapshot;
+      },
+      [Symbol.asyncDispose]: async () => service[Symbol.asyncDispose](),
+    };
+  };
+}
+
+/** Snapshots show what was written to a block after they were taken. */
+export const snapshotsLeak = misplacesSnapshots(
+  (changes, { ended }) =>
+    changes.find(({ submitted, bytes }) => submitted > ended && bytes.some((byte) => byte !== 0))?.bytes,
+);
+
+/** Snapshots lack the newest write of a block, which had completed before they were taken. */
+export const snapshotsMiss = misplacesSnapshots((changes, { began, ended }) => {
+  const relevant = changes.filter(({ submitted }) => submitted <= ended);
+  return relevant.length >= 2 && relevant.every(({ completed }) => completed < began)
+    ? relevant.at(-2)!.bytes
+    : undefined;
+});
+
+/** What is written to a clone shows in the snapshot that it was made of. */
+export const clonesShowInOrigin: Wrap = (service, clock) => {
+  const logs = new Map<string, BlockLog>();
+  const origins = new Map<string, string>();
+  const lying = opening(logged(service, clock, logs), {
+    snapshot: (uuid, device) =>
+      showing(device, (block) => {
+        for (const [clone, origin] of origins)
+          if (origin === uuid && logs.has(clone)) return logs.get(clone)!.of(block).at(-1)?.bytes;
+        return undefined;
+      }),
+  });
+  return {
+    ...lying,
+    cloneSnapshot: async (request) => {
+      const clone = await lying.cloneSnapshot(request);
+      origins.set(clone.uuid, request.snapshotUuid);
+      return clone;
+    },
+    [Symbol.asyncDispose]: async () => service[Symbol.asyncDispose](),
+  };
+};
+
+/** A rollback leaves a block as it was. */
+export const rollbacksForget: Wrap = (service, clock) => {
+  const logs = new Map<string, BlockLog>();
+  const lying = logged(service, clock, logs);
+  return {
+    ...lying,
+    rollbackVolume: async (request) => {
+      const { volumeUuid: uuid } = request;
+      const device = await service.openVolume(uuid);
+      const into = new Uint8Array(device.capabilities.blockSizeBytes);
+      const block = logs.get(uuid)!.blocks.at(-1)!;
+      await device.read({ block, blockCount: 1, into });
+      await service.rollbackVolume(request);
+      await device.write({ block, blockCount: 1, from: into });
+      await device[Symbol.asyncDispose]();
+    },
+    [Symbol.asyncDispose]: async () => service[Symbol.asyncDispose](),
+  };
+};
+
+/** Grown blocks hold what was there before anyone had them. */
+export const growthShowsOldData: Wrap = (service) => ({
+  ...service,
+  resizeVolume: async (request) => {
+    const volume = await service.resizeVolume(request);
+    const device = await service.openVolume(request.uuid);
+    const from = new Uint8Array(device.capabilities.blockSizeBytes).fill(7);
+    await device.write({ block: device.blockCount - 1, blockCount: 1, from });
+    await device[Symbol.asyncDispose]();
+    return volume;
+  },
+  [Symbol.asyncDispose]: async () => service[Symbol.asyncDispose](),
+});
+
+/** Open devices never see that their volume has grown. */
+export const growthIsNotSeen: Wrap = (service) =>
+  opening(service, { volume: (_, device) => proxied(device, { blockCount: device.blockCount }) });
+
+/** Compares say the opposite of what they found: `holds` for those that should fail, or the other way round. */
+export function comparesLie(holds: boolean): Wrap {
+  return (service) => {
+    let compares = 0;
+    return opening(service, {
+      volume: (_, device) =>
+        proxied(device, {
+          compareAndWrite: async (request) => {
+            if (++compares < 5) return device.compareAndWrite(request);
+            if (holds) return device.write(request);
+            return { kind: "failed", code: "ERR_COMPARE_FAILED", message: "differs" };
+          },
+        }),
+    });
+  };
+}
+
+/** Writes whose outcome was unknown, and that a look has shown not to have happened, happen after it. */
+export const writesHaunt: Wrap = (service, clock) => {
+  const logs = new Map<string, BlockLog>();
+  const ghosts: (BlockRange & { readonly from: Uint8Array; readonly at: number })[] = [];
+  let writes = 0;
+  return opening(logged(service, clock, logs), {
+    volume: (uuid, device) =>
+      proxied(device, {
+        write: async (request) => {
+          if (++writes % 20 !== 0) return device.write(request);
+          await delay(clock, 10, undefined);
+          ghosts.push({ ...request, from: request.from.slice(), at: clock.now() });
+          return { kind: "unknown", code: "ERR_TIMEOUT", message: "no completion in time" };
+        },
+        read: async (request) => {
+          const outcome = await device.read(request);
+          const end = request.block + request.blockCount;
+          const index = ghosts.findIndex(({ block, blockCount }) => request.block <= block && block + blockCount <= end);
+          // A look at a whole extent, at rest; the verdict comes before the ghost.
+          if (index >= 0 && request.blockCount >= 32) {
+            const ghost = ghosts.splice(index, 1)[0]!;
+            const blocks = Array.from({ length: ghost.blockCount }, (_, offset) => ghost.block + offset);
+            if (blocks.every((block) => (logs.get(uuid)!.of(block).at(-1)?.submitted ?? 0) < ghost.at))
+              clock.setTimeout(() => void device.write(ghost), 1);
+          }
+          return outcome;
+        },
+      }),
+  });
+};
+
+/** The device of a volume with this number, in the order of opening from 0, drops every 50th write. */
+export function dropsWriteOf(number: number): Wrap {
+  return (service) => {
+    let opened = 0;
+    return opening(service, {
+      volume: (_, device) => {
+        if (opened++ !== number) return device;
+        let writes = 0;
+        return proxied(device, {
+          write: (request) => (++writes % 50 === 0 ? Promise.resolve(ok) : device.write(request)),
+        });
+      },
+    });
+  };
+}
+
+/** Changes what the diffs report. */
+export function diffsLie(
+  alter: (
+    blocks: readonly number[],
+    about: {
+      readonly isFar: boolean;
+      readonly hasBase: boolean;
+      /** Blocks whose bytes differ between base and snapshot. */
+      readonly changed: () => Promise<readonly number[]>;
+    },
+  ) => Promise<readonly number[]> | readonly number[],
+): Wrap {
+  return (service) => {
+    const order: string[] = [];
+    return {
+      ...service,
+      createSnapshot: async (request) => {
+        const snapshot = await service.createSnapshot(request);
+        order.push(snapshot.uuid);
+        return snapshot;
+      },
+      deleteSnapshot: async (uuid) => {
+        await service.deleteSnapshot(uuid);
+        order.splice(order.indexOf(uuid), 1);
+      },
+      async *diff(request) {
+        const blocks: number[] = [];
+        for await (const { ranges } of service.diff(request))
+          for (const { lbaStart, bitmap } of ranges)
+            for (let bit = 0; bit < 64; bit++)
+              if (((bitmap[bit >> 3]! >> (bit & 7)) & 1) === 1) blocks.push(lbaStart + bit);
+        const { snapshotUuid, baseSnapshotUuid } = request;
+        const hasBase = baseSnapshotUuid !== undefined;
+        const isFar = hasBase && order.indexOf(snapshotUuid) - order.indexOf(baseSnapshotUuid) > 1;
+        const ranges = new Map<number, Uint8Array>();
+        const changed = async () => {
+          const [now, then] = [await bytesOf(service, snapshotUuid), await bytesOf(service, baseSnapshotUuid!)];
+          return blocks.filter((block) => Buffer.compare(now(block), then(block)) !== 0);
+        };
+        for (const block of await alter(blocks, { isFar, hasBase, changed })) {
+          const lbaStart = block - (block % 64);
+          const bitmap = ranges.get(lbaStart) ?? new Uint8Array(8);
+          bitmap[(block % 64) >> 3]! |= 1 << (block & 7);
+          ranges.set(lbaStart, bitmap);
+        }
+        const sorted = [...ranges].sort(([a], [b]) => a - b);
+        yield {
+          offsetLba: 0,
+          ranges: sorted.map(([lbaStart, bitmap]) => ({ lbaStart, bitmap })),
+          nextOffsetLba: 0,
+        };
+      },
+      [Symbol.asyncDispose]: async () => service[Symbol.asyncDispose](),
+    };
+  };
+}
+
+/** The blocks of a snapshot. */
+async function bytesOf(service: VolumeService, uuid: string): Promise<(block: number) => Uint8Array> {
+  const device = await service.openSnapshot(uuid);
+  const { blockCount } = device;
+  const { blockSizeBytes: size } = device.capabilities;
+  const into = new Uint8Array(blockCount * size);
+  await device.read({ block: 0, blockCount, into });
+  await device[Symbol.asyncDispose]();
+  return (block) => into.subarray(block * size, (block + 1) * size);
+}
