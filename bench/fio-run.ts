@@ -3,20 +3,32 @@
  *
  * As fio, it writes single blocks, as many as the file has. What it writes where is biased to edges, as every run's
  * is, so that more blocks than fio's are written again: all extents are compared once half-way and once at the end,
- * which leaves about as many versions unproven as fio has, a third. Bytes proven are what the ledger says.
+ * which leaves about as many versions unproven as fio has, 38 instead of 37 %. Bytes proven are what the ledger says.
  *
- * The target is opened, looked at and cleared before the CPU time counts. What harrow does before the first write to
- * an extent (it reads it, for the model starts from zeros) does count. The run is not kept on disk.
+ * What comes before the first write is left out, as of fio: opening the target, looking at it and clearing it; and a
+ * shorter run on another file, in which the engine compiles what is run often. What harrow does before the first
+ * write to each extent (it reads it, for the model starts from zeros) does count. The run is not kept on disk.
  *
  * @packageDocumentation
  */
+import { rmSync } from "node:fs";
 import { blockBytes, cpuSecondsSince, type SideRequest, type SideResult, zeroFile } from "./fio-file.ts";
 
-const extentBytes = 2 ** 20;
+const extentBytes = 2 ** 19;
 const writesPerLts = 8;
+const warmUpBytes = 2 ** 28;
 
 export async function measureRun(request: SideRequest): Promise<SideResult> {
-  const { path, fileBytes, io, direct, depth } = request;
+  const warmUp = { ...request, path: `${request.path}-warm-up`, fileBytes: warmUpBytes };
+  try {
+    await measureOnce(warmUp);
+  } finally {
+    rmSync(warmUp.path, { force: true });
+  }
+  return measureOnce(request);
+}
+
+async function measureOnce({ path, fileBytes, io, direct, depth }: SideRequest): Promise<SideResult> {
   const { parseConfig, openTarget, Run, performRun } = await loadBuilt();
   const seed = 42n;
   const ltsCount = fileBytes / blockBytes / writesPerLts;

@@ -2,9 +2,10 @@
  * Bytes written and proven per CPU second, against fio with `verify=`, on one file.
  *
  * Each turn starts from the file full of zeros, in the page cache and on the disk. fio writes as many 4 KiB blocks
- * as the file has, at random, each with a CRC-32C of its own, and reads them back; harrow does the same with its
- * own content, 4 KiB at a time, and reads back 1 MiB at a time, as its checkers do. fio is told to keep the page
- * cache (`invalidate=0`), which favours it. Bytes that were overwritten before anyone looked count on neither side.
+ * as the file has, at random, each with a CRC-32C of its own, and reads them back; harrow does the same in a whole
+ * run (`fio-run.ts`), and with its kernels alone (`fio-kernels.ts`), and reads back whole extents, as its checkers
+ * do. fio is told to keep the page cache (`invalidate=0`), which favours it. Bytes that were overwritten before
+ * anyone looked count on no side.
  *
  * fio's CPU time is its job's user and system time, as it reports them.
  *
@@ -12,48 +13,35 @@
  */
 import { type ChildProcess, execFile, fork } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
-import type { SideRequest, SideResult } from "./fio-side.ts";
+import { blockBytes, type SideRequest, type SideResult, zeroFile } from "./fio-file.ts";
 import { type Bench, type BenchContext, type Comparison, compare } from "./harness.ts";
 
 const fileBytes = 2 ** 30;
-const blockBytes = 4096;
 const rounds = 3;
 const depth = 32;
 /** More of them cost more switches between threads than the disk's queue is worth. */
 const threadCount = 8;
 const run = promisify(execFile);
 
+const contenders = ["run", "kernels", "fio"] as const;
+
 interface Case {
   readonly label: string;
   readonly engine: "psync" | "libaio";
-  readonly side: Omit<SideRequest, "path">;
+  readonly side: Pick<SideRequest, "io" | "direct" | "depth">;
 }
 
 const cases: readonly Case[] = [
+  { label: "page cache, sync", engine: "psync", side: { io: "sync", direct: false, depth: 1 } },
   {
-    label: "page cache, sync, random",
-    engine: "psync",
-    side: { io: "sync", direct: false, depth: 1, everyBlockOnce: false },
-  },
-  {
-    label: "page cache, sync, each block once",
-    engine: "psync",
-    side: { io: "sync", direct: false, depth: 1, everyBlockOnce: true },
-  },
-  {
-    label: `O_DIRECT, ${depth} on ${threadCount} threads, random`,
+    label: `O_DIRECT, ${depth} on ${threadCount} threads`,
     engine: "libaio",
-    side: { io: "threads", direct: true, depth, everyBlockOnce: false },
-  },
-  {
-    label: `O_DIRECT, ${depth} on ${threadCount} threads, each block once`,
-    engine: "libaio",
-    side: { io: "threads", direct: true, depth, everyBlockOnce: true },
+    side: { io: "threads", direct: true, depth },
   },
 ];
 
@@ -73,26 +61,25 @@ async function measure({ signal, progress }: BenchContext): Promise<Comparison[]
   try {
     const rows: Comparison[] = [];
     for (const one of cases) {
-      const rates: Record<"harrow" | "fio", number[]> = { harrow: [], fio: [] };
-      for (let round = 0; round < rounds; round++) {
-        const order = ["harrow", "fio"] as const;
-        for (const name of round % 2 === 0 ? order : order.toReversed()) {
-          progress(`${one.label}, round ${round + 1} of ${rounds}, ${name}`);
-          await zeroFile(path, signal);
-          const side = name === "harrow" ? harrowSide(path, one, signal) : fioSide(path, one, signal);
-          const { bytesProven, cpuSeconds } = await side;
+      const rates: Record<(typeof contenders)[number], number[]> = { run: [], kernels: [], fio: [] };
+      for (let round = 0; round < rounds; round++)
+        for (const name of round % 2 === 0 ? contenders : contenders.toReversed()) {
+          const side = name === "fio" ? fioSide(path, one, signal) : harrowSide(path, name, one, signal);
+          const { bytesWritten, bytesProven, cpuSeconds } = await side;
           rates[name].push(bytesProven / 2 ** 20 / cpuSeconds);
+          const share = Math.round((bytesProven / bytesWritten) * 100);
+          progress(
+            `${one.label}, round ${round + 1} of ${rounds}, ${name}: ${share} % proven, ${cpuSeconds.toFixed(2)} CPU-s`,
+          );
         }
-      }
+      const row = {
+        rival: `fio ${one.engine}`,
+        rivalName: "fio",
+        unit: "MiB/CPU-s",
+      } as const;
       rows.push(
-        compare(rates, {
-          what: one.label,
-          name: "harrow",
-          rival: `fio ${one.engine}`,
-          rivalName: "fio",
-          unit: "MiB/CPU-s",
-          goal: { atLeast: 1 },
-        }),
+        compare(rates, { ...row, what: `whole run, ${one.label}`, name: "run", goal: { atLeast: 1 } }),
+        compare(rates, { ...row, what: `kernels alone, ${one.label}`, name: "kernels" }),
       );
     }
     return rows;
@@ -101,19 +88,19 @@ async function measure({ signal, progress }: BenchContext): Promise<Comparison[]
   }
 }
 
-interface Proven {
-  readonly bytesProven: number;
-  readonly cpuSeconds: number;
-}
-
-/** harrow, in a process of its own, with the kernels and the block device that a run uses. */
-async function harrowSide(path: string, { side }: Case, signal: AbortSignal): Promise<Proven> {
+/** harrow, in a process of its own. */
+async function harrowSide(
+  path: string,
+  what: SideRequest["what"],
+  { side }: Case,
+  signal: AbortSignal,
+): Promise<SideResult> {
   const child = fork(new URL("fio-side.ts", import.meta.url), {
     signal,
     env: { ...process.env, UV_THREADPOOL_SIZE: `${threadCount}` },
   });
   const answer = answerOf(child);
-  child.send({ path, ...side } satisfies SideRequest);
+  child.send({ what, path, fileBytes, ...side } satisfies SideRequest);
   return answer;
 }
 
@@ -138,7 +125,11 @@ interface FioOutput {
   }[];
 }
 
-async function fioSide(path: string, { engine, side }: Case, signal: AbortSignal): Promise<Proven> {
+async function fioSide(path: string, { engine, side }: Case, signal: AbortSignal): Promise<SideResult> {
+  zeroFile(path, fileBytes);
+  // Ctrl-C is heard between two turns.
+  await sleep(0);
+  signal.throwIfAborted();
   const options = {
     name: "proof",
     filename: path,
@@ -154,7 +145,7 @@ async function fioSide(path: string, { engine, side }: Case, signal: AbortSignal
     verify_fatal: "1",
     invalidate: "0",
     "output-format": "json",
-    ...(side.everyBlockOnce ? {} : { norandommap: "1" }),
+    norandommap: "1",
   };
   const flags = Object.entries(options).map(([name, value]) => `--${name}=${value}`);
   const { stdout } = await run("fio", flags, { signal });
@@ -162,6 +153,7 @@ async function fioSide(path: string, { engine, side }: Case, signal: AbortSignal
   if (job === undefined || job.error !== 0) throw new Error(`fio failed with ${job?.error}`);
   if (job.write.io_bytes !== fileBytes) throw new Error(`fio wrote ${job.write.io_bytes} bytes`);
   return {
+    bytesWritten: job.write.io_bytes,
     bytesProven: job.read.io_bytes,
     cpuSeconds: ((job.usr_cpu + job.sys_cpu) / 100) * (job.job_runtime / 1000),
   };
@@ -172,24 +164,4 @@ async function hasFio(): Promise<boolean> {
     () => true,
     () => false,
   );
-}
-
-/**
- * Writes zeros rather than making a hole: both sides overwrite what is allocated.
- *
- * In small pieces, into a file without cached pages: long writes leave folios of megabytes in the page cache, in
- * which ext4 searches every small write's place from the start. That took three fifths of either side's CPU time.
- */
-async function zeroFile(path: string, signal: AbortSignal): Promise<void> {
-  const zeros = Buffer.alloc(blockBytes);
-  const descriptor = openSync(path, "w");
-  try {
-    for (let at = 0; at < fileBytes; at += zeros.length) writeSync(descriptor, zeros, 0, zeros.length, at);
-    fdatasyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
-  // Ctrl-C is heard between two turns.
-  await sleep(0);
-  signal.throwIfAborted();
 }

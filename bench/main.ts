@@ -7,12 +7,21 @@ import { parseArgs } from "node:util";
 import { contentBench } from "./content.ts";
 import { fioBench } from "./fio.ts";
 import { type Bench, type Comparison, isMet, table } from "./harness.ts";
-
 import { memoryBench } from "./memory.ts";
 import { rngBench } from "./rng.ts";
+import { runMemoryBench } from "./run-memory.ts";
 import { transportBench } from "./transport.ts";
+import { validateBench } from "./validate.ts";
 
-const benches: readonly Bench[] = [contentBench, rngBench, transportBench, memoryBench, fioBench];
+const benches: readonly Bench[] = [
+  contentBench,
+  rngBench,
+  transportBench,
+  validateBench,
+  memoryBench,
+  fioBench,
+  runMemoryBench,
+];
 const usageExitCode = 2;
 const interruptedExitCode = 130;
 

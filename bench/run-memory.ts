@@ -12,7 +12,7 @@
 import { part, sampleRun } from "./fuzz-process.ts";
 import { type Bench, type BenchContext, type Comparison, median } from "./harness.ts";
 
-const ltsCount = Number(process.env["HARROW_BENCH_LTS"] ?? 10_000_000);
+const ltsCount = Number(process.env.HARROW_BENCH_LTS ?? 10_000_000);
 /** What sampling and the garbage collector's mood may add. */
 const growthMax = 1.1;
 const pointCount = 10;
@@ -40,7 +40,7 @@ async function measure({ signal, progress }: BenchContext): Promise<Comparison[]
 function configuration() {
   return {
     seed: 7,
-    geometry: { volumeSize: "256MiB", extentSize: "256KiB" },
+    geometry: { volumeSize: "64MiB", extentSize: "256KiB" },
     operations: {
       batches: { min: 1, max: 1 },
       perBatch: { min: 1, max: 1 },

@@ -7,8 +7,8 @@ import {
   describeViolation,
   memoryService,
   parseConfig,
+  performRun,
   Run,
-  runSequential,
   withServiceFaults,
 } from "../src/index.ts";
 
@@ -35,6 +35,7 @@ const run = new Run({
     description: "a volume in memory that drops its 500th write",
     service,
     volumes: [{ uuid, device: await service.openVolume(uuid), isCreated: true }],
+    faults: undefined,
     failure: undefined,
     isLasting: false,
     keep: () => {},
@@ -44,6 +45,6 @@ const run = new Run({
   signal: new AbortController().signal,
   onViolation: (violation) => console.log(describeViolation(violation)),
 });
-const result = await runSequential(run, { now: () => performance.now(), onProgress: () => {} });
+const result = await performRun(run, { onProgress: () => {} });
 console.log(`\n${result.verdict} after ${result.ltsCount} lts and ${writes} writes`);
 if (!result.violations.some((violation) => violation.class === "lost-write")) process.exit(1);

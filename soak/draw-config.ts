@@ -52,7 +52,11 @@ export function drawConfig({
       ...(choices.below(8) > 0 ? crash : {}),
       resetConnections: { every: Math.max(20, Math.floor(lts / one([4, 12]))) },
       cutConnections: { every: Math.max(50, Math.floor(lts / 3)), durationMs: { min: 20, max: 200 } },
-      slow: { every: Math.max(50, Math.floor(lts / 3)), delayMs: { min: 1, max: 5 }, ltsCount: { min: 5, max: 20 } },
+      slow: {
+        every: Math.max(50, Math.floor(lts / 3)),
+        delayMs: { min: 1, max: 5 },
+        ltsCount: { min: 5, max: 20 },
+      },
     },
     checks: {
       recent: { every: 25, extents: 4 },

@@ -50,7 +50,8 @@ async function worker(): Promise<void> {
 await Promise.all(Array.from({ length: parallel }, worker));
 
 const bad = results.filter(({ problem }) => problem !== undefined);
-const sum = (pick: (result: SoakRun) => number): number => results.reduce((total, one) => total + pick(one), 0);
+const sum = (pick: (result: SoakRun) => number): number =>
+  results.reduce((total, one) => total + pick(one), 0);
 process.stdout.write(
   [
     "",

@@ -85,20 +85,19 @@ function runDirectory(directory: string): string | undefined {
 
 function perform(args: readonly string[], killAfterMs: number | undefined): Promise<Ended> {
   return new Promise((resolve) => {
-    const child: ChildProcess = spawn(process.execPath, [harrow, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+    const child: ChildProcess = spawn(process.execPath, [harrow, ...args], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     const output = { stdout: "", stderr: "" };
     let isKilled = false;
     let isLate = false;
     child.stdout!.setEncoding("utf8").on("data", (text: string) => (output.stdout += text));
     child.stderr!.setEncoding("utf8").on("data", (text: string) => (output.stderr += text));
-    const timer = setTimeout(
-      () => {
-        isKilled = killAfterMs !== undefined;
-        isLate = !isKilled;
-        child.kill("SIGKILL");
-      },
-      killAfterMs ?? processMsMax,
-    );
+    const timer = setTimeout(() => {
+      isKilled = killAfterMs !== undefined;
+      isLate = !isKilled;
+      child.kill("SIGKILL");
+    }, killAfterMs ?? processMsMax);
     child.once("close", (code, signal) => {
       clearTimeout(timer);
       // It may have ended by itself just before.
@@ -132,7 +131,8 @@ function parse(text: string): Report | undefined {
 
 function problemOf({ code, stdout, stderr, isLate }: Ended, report: Report | undefined): string | undefined {
   if (isLate) return `still running after ${processMsMax / 1000} s\n${stderr}`;
-  if (report === undefined) return `exit code ${code} and no report: ${stdout.slice(0, 200)}${stderr.slice(-1000)}`;
+  if (report === undefined)
+    return `exit code ${code} and no report: ${stdout.slice(0, 200)}${stderr.slice(-1000)}`;
   if (report.verdict !== "consistent") {
     const [violation] = report.violations;
     const why =

@@ -28,7 +28,8 @@ export {
 export { Ledger, type LedgerReport } from "./model/ledger.ts";
 export { Reconciler } from "./model/reconciler.ts";
 export type { SnapshotRecord } from "./model/snapshot-record.ts";
-export { type OperationOutcome, Tracker } from "./model/tracker.ts";
+export type { OperationOutcome } from "./model/operation-times.ts";
+export { Tracker } from "./model/tracker.ts";
 export {
   describeViolation,
   type FaultClass,

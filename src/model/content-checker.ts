@@ -21,7 +21,8 @@ import {
   sameContent,
 } from "./reconciler.ts";
 import type { SnapshotRecord } from "./snapshot-record.ts";
-import type { ReadInterval, Tracker } from "./tracker.ts";
+import type { RememberedRead } from "./operation-times.ts";
+import type { Tracker } from "./tracker.ts";
 import type { View } from "./view.ts";
 
 /** So many reads of zeros are remembered of a block while it is open which operation made them. */
@@ -190,15 +191,10 @@ export class ContentChecker {
     for (const [index, part] of parts.entries()) {
       const { record } = part[0]!;
       const isShown = part === showing[0];
-      const reads = readsOf(part, onVolume);
+      const branch = record?.branch ?? this.#tracker.rollbacksOf(extent.volume).length;
+      const reads = readsOf(part, onVolume, branch);
       const older = parts.slice(index + 1).flat();
-      const writes = [
-        ...amongWhich(part, reads),
-        ...parts
-          .slice(index + 1)
-          .flat()
-          .map(beforeAll),
-      ];
+      const writes = [...amongWhich(part, reads), ...older.map(beforeAll)];
       if (record !== undefined && isShown) {
         if (!record.cut.allows(part, content))
           return { block, allowed, shown, contradiction: record.cut.narrow(part, content)! };
@@ -211,6 +207,7 @@ export class ContentChecker {
         completed: between.completed,
         // What an older segment left was there from the start.
         among: [...part, ...older.map((one) => ({ ...one, times: undefined }))],
+        branch,
       };
       if (!explains(writes, [...reads, read])) return { block, allowed, shown };
       toRemember.push(() => remember(part, onVolume, read));
@@ -274,7 +271,7 @@ function beforeAll({ state }: Candidate): WriteInterval {
 }
 
 /** The operations that it may show know what was seen of them, for as long as anyone can ask. */
-function remember(candidates: readonly Candidate[], block: number, read: ReadInterval): void {
+function remember(candidates: readonly Candidate[], block: number, read: RememberedRead): void {
   for (const { times, record } of candidates) {
     // What a snapshot shows of the time before a crash says nothing of the volume after it.
     if (times === undefined || (record !== undefined && times.lostAt < Number.POSITIVE_INFINITY)) continue;
@@ -284,10 +281,10 @@ function remember(candidates: readonly Candidate[], block: number, read: ReadInt
 }
 
 /** Reads of one content are worth their first and last; of zeros, which several operations make, a few more. */
-function withRead(reads: readonly ReadInterval[], read: ReadInterval): ReadInterval[] {
+function withRead(reads: readonly RememberedRead[], read: RememberedRead): RememberedRead[] {
   if (reads.some((one) => isStronger(one, read))) return [...reads];
   const all = [...reads.filter((one) => !isStronger(read, one)), read];
-  const alike = all.filter(({ content }) => content === read.content);
+  const alike = all.filter(({ content, branch }) => content === read.content && branch === read.branch);
   const max = read.content === 0 ? zeroReadsMax : 2;
   if (alike.length <= max) return all;
   const first = alike.reduce((best, one) => (one.completed < best.completed ? one : best));
@@ -297,8 +294,11 @@ function withRead(reads: readonly ReadInterval[], read: ReadInterval): ReadInter
 }
 
 /** Whether one read says at least what another says. */
-function isStronger(one: ReadInterval, other: ReadInterval): boolean {
+function isStronger(one: RememberedRead, other: RememberedRead): boolean {
   return (
-    one.content === other.content && one.submitted >= other.submitted && one.completed <= other.completed
+    one.content === other.content &&
+    one.branch === other.branch &&
+    one.submitted >= other.submitted &&
+    one.completed <= other.completed
   );
 }

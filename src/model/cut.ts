@@ -9,7 +9,7 @@
  * @packageDocumentation
  */
 import { contentOf, explains, type WriteInterval } from "./linearization.ts";
-import type { ReadInterval } from "./tracker.ts";
+import type { ReadInterval } from "./operation-times.ts";
 
 /** An open interval of events, with the operation that gave each end; 0 for the call itself. */
 export interface Instants {

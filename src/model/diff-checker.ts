@@ -20,7 +20,8 @@ import { instantsAs } from "./cut.ts";
 import { explains, someZeros } from "./linearization.ts";
 import { type Ambiguity, type Candidate, type Reconciler, sameContent } from "./reconciler.ts";
 import type { SnapshotRecord } from "./snapshot-record.ts";
-import type { ReadInterval, Tracker } from "./tracker.ts";
+import type { ReadInterval } from "./operation-times.ts";
+import type { Tracker } from "./tracker.ts";
 import { type Segment, snapshotView } from "./view.ts";
 import type { FaultClass, OperationReference, Violation } from "./violation.ts";
 

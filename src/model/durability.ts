@@ -20,6 +20,7 @@ export class DurabilityLog {
   /** By volume, by completion. */
   readonly #volatile = new Map<number, VolatileOperation[]>();
   #isSuspended = false;
+  #suspendedAt = Number.POSITIVE_INFINITY;
 
   /** @param options.hasVolatileCache - What the namespaces say (VWC). */
   constructor({ hasVolatileCache }: { readonly hasVolatileCache: boolean }) {
@@ -47,9 +48,14 @@ export class DurabilityLog {
     else this.#volatile.set(volume, left);
   }
 
-  /** From now on flushes make nothing durable, until {@link crashed}: the target may be down before they are told. */
-  suspend(): void {
+  /**
+   * From now on flushes make nothing durable, until {@link crashed}: the target may be down before they are told.
+   *
+   * @param lastEvent - What completes after it may have been done before the crash or after it; nothing, if left out.
+   */
+  suspend(lastEvent = Number.POSITIVE_INFINITY): void {
     this.#isSuspended = true;
+    this.#suspendedAt = lastEvent;
   }
 
   /** A volume was put back to a snapshot, which is durable: nothing of before is at stake any more. */
@@ -57,11 +63,19 @@ export class DurabilityLog {
     this.#volatile.delete(volume);
   }
 
-  /** The target crashed: what it may have dropped, of all volumes. What is left afterwards is on stable media. */
+  /**
+   * The target crashed: what it may have dropped, of all volumes. What is left afterwards is on stable media, unless
+   * it was done after the crash.
+   */
   crashed(): readonly VolatileOperation[] {
     const lost = [...this.#volatile.values()].flat();
-    this.#volatile.clear();
+    for (const [volume, operations] of this.#volatile) {
+      const left = operations.filter(({ completed }) => completed > this.#suspendedAt);
+      if (left.length === 0) this.#volatile.delete(volume);
+      else this.#volatile.set(volume, left);
+    }
     this.#isSuspended = false;
+    this.#suspendedAt = Number.POSITIVE_INFINITY;
     return lost;
   }
 }

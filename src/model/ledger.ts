@@ -16,7 +16,8 @@ import {
 } from "../selectors/operations.ts";
 import type { Workload } from "../selectors/workload.ts";
 import type { Reconciler } from "./reconciler.ts";
-import type { OperationOutcome, Tracker } from "./tracker.ts";
+import type { OperationOutcome } from "./operation-times.ts";
+import type { Tracker } from "./tracker.ts";
 import { volumeView } from "./view.ts";
 
 /** What is simply counted. */

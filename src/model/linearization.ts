@@ -13,7 +13,7 @@
  *
  * @packageDocumentation
  */
-import type { ReadInterval } from "./tracker.ts";
+import type { ReadInterval } from "./operation-times.ts";
 
 /** A write, zeroing or deallocation as one block sees it. */
 export interface WriteInterval {

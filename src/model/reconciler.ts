@@ -12,7 +12,8 @@ import { effectOf, type OperationKind, positionOf } from "../selectors/operation
 import type { Workload } from "../selectors/workload.ts";
 import type { WriteInterval } from "./linearization.ts";
 import type { SnapshotRecord } from "./snapshot-record.ts";
-import type { OperationTimes, ReadableWrite, ReadInterval, Tracker } from "./tracker.ts";
+import type { OperationTimes, ReadableWrite, ReadInterval, RememberedRead } from "./operation-times.ts";
+import type { Tracker } from "./tracker.ts";
 import { type Segment, standingOf, type View } from "./view.ts";
 
 /** One of the operations that a block may show. */
@@ -209,10 +210,15 @@ export class Reconciler {
   }
 }
 
-/** Reads of a block that its candidates remember. */
-export function readsOf(candidates: readonly Candidate[], block: number): readonly ReadInterval[] {
-  const found = new Set<ReadInterval>();
-  for (const { times } of candidates) for (const read of times?.reads?.get(block) ?? []) found.add(read);
+/** Reads of a block, in one branch of its history, that its candidates remember. */
+export function readsOf(
+  candidates: readonly Candidate[],
+  block: number,
+  branch: number,
+): readonly RememberedRead[] {
+  const found = new Set<RememberedRead>();
+  for (const { times } of candidates)
+    for (const read of times?.reads?.get(block) ?? []) if (read.branch === branch) found.add(read);
   return [...found];
 }
 

@@ -9,51 +9,8 @@
  * @packageDocumentation
  */
 import { operationAt } from "../selectors/operations.ts";
+import type { Observation, OperationOutcome, OperationTimes } from "./operation-times.ts";
 import type { SnapshotRecord } from "./snapshot-record.ts";
-
-export type OperationOutcome = "ok" | "failed" | "unknown";
-
-/** When an operation was under way, and what came of it; updated in place as it goes on. */
-export interface OperationTimes {
-  readonly position: number;
-  /** Event of its submission. */
-  readonly submitted: number;
-  /** Event of its completion, of one in doubt of its fence; infinite before. */
-  completed: number;
-  outcome: OperationOutcome | "inFlight";
-  /** Event of the crash that may have dropped it after it had completed; infinite if none has. */
-  lostAt: number;
-  /** Another operation on some of its blocks was under way at the same time. */
-  hasOverlap: boolean;
-  /** What reads showed of its blocks while it was under way or in doubt, by block of the volume. */
-  reads: Map<number, ReadInterval[]> | undefined;
-}
-
-/** A read of one block. */
-export interface ReadInterval {
-  /** p for data written at p, 0 for zeros of whatever origin. */
-  readonly content: number;
-  readonly submitted: number;
-  readonly completed: number;
-  /** What it could have shown. */
-  readonly among: readonly ReadableWrite[];
-}
-
-/** An operation that a read of one block could show. */
-export interface ReadableWrite {
-  readonly state: number;
-  /** Absent for what completed long ago. */
-  readonly times: OperationTimes | undefined;
-  /** Deallocation that may leave the old data. */
-  readonly mayBeIgnored: boolean;
-}
-
-/** Something that looks at volumes while operations go on: a read, a snapshot call. */
-export interface Observation {
-  readonly submitted: number;
-  /** Infinite until it is over. */
-  completed: number;
-}
 
 /** A volume was put back to one of its snapshots, at rest. */
 export interface RollbackRecord {

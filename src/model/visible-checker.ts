@@ -11,7 +11,8 @@
 import type { Extent } from "../selectors/geometry.ts";
 import { effectOf, operationAt, positionOf } from "../selectors/operations.ts";
 import type { Workload } from "../selectors/workload.ts";
-import type { Observation, Tracker } from "./tracker.ts";
+import type { Observation } from "./operation-times.ts";
+import type { Tracker } from "./tracker.ts";
 import { volumeView } from "./view.ts";
 
 /** Classes that the deflate kernel tells. */

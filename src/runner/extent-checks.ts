@@ -116,9 +116,9 @@ export async function checkVisible(run: Run, extent: Extent): Promise<void> {
     const into = buffer.bytes.subarray(0, extent.blockCount * blockSizeBytes);
     const ltsBefore = run.tracker.ltsCompleteMax;
     const observation = await observe(run, device, extent, into);
-    run.tracker.release(observation);
     const isStateful = run.config.checks.visible.stateful;
     const wrong = run.visible.check({ extent, address: buffer.address, isStateful, ltsBefore, observation });
+    run.tracker.release(observation);
     run.ledger.count("readsChecked");
     run.ledger.count("readBlocksCompared", extent.blockCount - wrong.length);
     const view = volumeView(run.tracker, extent.volume, run.tracker.ltsStartedMax);

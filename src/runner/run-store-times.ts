@@ -7,7 +7,7 @@
  * @packageDocumentation
  */
 import type Database from "better-sqlite3";
-import type { OperationTimes } from "../model/tracker.ts";
+import type { OperationTimes } from "../model/operation-times.ts";
 import type { RunDatabase } from "./run-store-database.ts";
 import { damaged } from "./run-store-error.ts";
 

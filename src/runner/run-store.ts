@@ -11,13 +11,8 @@
  */
 import type Database from "better-sqlite3";
 import type { SnapshotRecord } from "../model/snapshot-record.ts";
-import type {
-  OperationTimes,
-  RollbackRecord,
-  Tracker,
-  TrackerListener,
-  TrackerState,
-} from "../model/tracker.ts";
+import type { OperationTimes } from "../model/operation-times.ts";
+import type { RollbackRecord, Tracker, TrackerListener, TrackerState } from "../model/tracker.ts";
 import { createRunDatabase, openRunDatabase, type RunDatabase } from "./run-store-database.ts";
 import { asRunStoreError, RunStoreError } from "./run-store-error.ts";
 import {

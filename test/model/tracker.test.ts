@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type Observation, Tracker } from "../../src/model/tracker.ts";
+import type { Observation } from "../../src/model/operation-times.ts";
+import { Tracker } from "../../src/model/tracker.ts";
 import { positionOf } from "../../src/selectors/operations.ts";
 import { completeAll, smallWorkload } from "../support/workloads.ts";
 

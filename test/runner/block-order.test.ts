@@ -14,7 +14,13 @@ function orderOf(overlap: boolean) {
   return {
     order,
     enter(firstBlock: number, blockCount: number, kind: TurnKind = "operation", pd = 0): Entry {
-      const turn = order.enter({ pd, firstBlock, blockCount, kind, position: kind === "look" ? 0 : ++position });
+      const turn = order.enter({
+        pd,
+        firstBlock,
+        blockCount,
+        kind,
+        position: kind === "look" ? 0 : ++position,
+      });
       const entry: Entry = { turn, isReady: false };
       const wait = order.ready(turn);
       if (wait === undefined) entry.isReady = true;
@@ -123,41 +129,45 @@ describe("any sequence of turns", () => {
     pd: fc.nat(1),
   });
 
-  test.for([false, true])("comes to an end, and each block sees its turns in order (overlap: %s)", (overlap) =>
-    fc.assert(
-      fc.asyncProperty(fc.array(turn, { maxLength: 12 }), fc.array(fc.nat(99)), async (turns, picks) => {
-        const { order, enter } = orderOf(overlap);
-        const entries = turns.map(({ firstBlock, blockCount, kind, pd }) => enter(firstBlock, blockCount, kind, pd));
-        const left = new Set(entries);
-        const submitted = new Set<Entry>();
-        for (let step = 0; left.size > 0; step++) {
-          const ready = [...left].filter(({ isReady }) => isReady);
-          expect(ready.length).toBeGreaterThan(0);
-          for (const one of ready)
-            for (const earlier of entries.slice(0, entries.indexOf(one))) {
-              if (!left.has(earlier) || !touch(earlier.turn, one.turn)) continue;
-              const areLooks = earlier.turn.kind === "look" && one.turn.kind === "look";
-              const mayOverlap =
-                overlap &&
-                submitted.has(earlier) &&
-                earlier.turn.kind === "operation" &&
-                one.turn.kind === "operation";
-              expect(areLooks || mayOverlap).toBe(true);
+  test.for([false, true])(
+    "comes to an end, and each block sees its turns in order (overlap: %s)",
+    (overlap) =>
+      fc.assert(
+        fc.asyncProperty(fc.array(turn, { maxLength: 12 }), fc.array(fc.nat(99)), async (turns, picks) => {
+          const { order, enter } = orderOf(overlap);
+          const entries = turns.map(({ firstBlock, blockCount, kind, pd }) =>
+            enter(firstBlock, blockCount, kind, pd),
+          );
+          const left = new Set(entries);
+          const submitted = new Set<Entry>();
+          for (let step = 0; left.size > 0; step++) {
+            const ready = [...left].filter(({ isReady }) => isReady);
+            expect(ready.length).toBeGreaterThan(0);
+            for (const one of ready)
+              for (const earlier of entries.slice(0, entries.indexOf(one))) {
+                if (!left.has(earlier) || !touch(earlier.turn, one.turn)) continue;
+                const areLooks = earlier.turn.kind === "look" && one.turn.kind === "look";
+                const mayOverlap =
+                  overlap &&
+                  submitted.has(earlier) &&
+                  earlier.turn.kind === "operation" &&
+                  one.turn.kind === "operation";
+                expect(areLooks || mayOverlap).toBe(true);
+              }
+            const next = ready[(picks[step] ?? 0) % ready.length]!;
+            if (submitted.has(next) || next.turn.kind === "look") {
+              order.leave(next.turn);
+              left.delete(next);
+            } else {
+              submitted.add(next);
+              order.submitted(next.turn);
             }
-          const next = ready[(picks[step] ?? 0) % ready.length]!;
-          if (submitted.has(next) || next.turn.kind === "look") {
-            order.leave(next.turn);
-            left.delete(next);
-          } else {
-            submitted.add(next);
-            order.submitted(next.turn);
+            await Promise.resolve();
+            await Promise.resolve();
           }
-          await Promise.resolve();
-          await Promise.resolve();
-        }
-      }),
-      { numRuns: 200 },
-    ),
+        }),
+        { numRuns: 200 },
+      ),
   );
 });
 

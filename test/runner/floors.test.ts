@@ -6,12 +6,16 @@ const floors = (text: string) => memoryRun({ config: `${smallConfig}\nfloors: ${
 
 describe("floors on coverage", () => {
   test("are met by a run that proves what they ask for", async () => {
-    const { belowFloor } = await floors("{ lastVersions: 100, versions: 10, snapshots: 8, diffs: 7, reads: 1 }");
+    const { belowFloor } = await floors(
+      "{ lastVersions: 100, versions: 10, snapshots: 8, diffs: 7, reads: 1 }",
+    );
     expect(belowFloor).toEqual([]);
   });
 
   test("say of each that is missed what was reached, and what was asked for", async () => {
-    const { belowFloor, ledger } = await floors("{ versions: 100, snapshots: 9, diffs: 1000, reads: 100000 }");
+    const { belowFloor, ledger } = await floors(
+      "{ versions: 100, snapshots: 9, diffs: 1000, reads: 100000 }",
+    );
     const { made, proven } = ledger.versions;
     expect(belowFloor).toEqual([
       `versions proven, in percent: ${Math.floor((proven / made) * 10_000) / 100}, floors.versions asks for 100`,

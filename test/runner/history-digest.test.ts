@@ -33,7 +33,8 @@ describe("the digest of a history", () => {
     expect(link.lts).toBe(ltsKept - (ltsKept % 1024));
     const resumed = new HistoryDigest(workload);
     resumed.resume(link, ltsKept);
-    for (let lts = ltsKept; lts < 3000; lts++) resumed.add(workload.visit(lts), workload.control.stepsAfter(lts));
+    for (let lts = ltsKept; lts < 3000; lts++)
+      resumed.add(workload.visit(lts), workload.control.stepsAfter(lts));
     expect(resumed.read()).toBe(whole);
   });
 });

@@ -7,7 +7,7 @@
  * @packageDocumentation
  */
 import { writeSync } from "node:fs";
-import type { OperationTimes } from "../../src/model/tracker.ts";
+import type { OperationTimes } from "../../src/model/operation-times.ts";
 import { RunStore } from "../../src/runner/run-store.ts";
 import { positionOf } from "../../src/selectors/operations.ts";
 

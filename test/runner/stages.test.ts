@@ -46,7 +46,8 @@ describe("a runner", () => {
 
 describe("a chain of stages", () => {
   test("runs one after another, each to its bound, and ends", async () => {
-    const stages = "[{ kind: sequential, lts: 20 }, { kind: concurrent, depth: 8, lts: 30 }, { kind: sequential, lts: 5 }]";
+    const stages =
+      "[{ kind: sequential, lts: 20 }, { kind: concurrent, depth: 8, lts: 30 }, { kind: sequential, lts: 5 }]";
     expect((await runWith(`{ kind: chain, stages: ${stages} }`)).ltsCount).toBe(55);
   });
 

@@ -53,11 +53,7 @@ function underLoad({
     section("reads", "perLts: { max: 4 }; preRead: 0/1", reads),
     section("snapshots", "every: 15; keep: 3; far: 1/1; hot: 1/1; clones: 0/1", snapshots),
     section("faults", "", faults),
-    section(
-      "checks",
-      "recent: { every: 10 }; sample: { every: 20 }; snapshots: { extents: all }",
-      checks,
-    ),
+    section("checks", "recent: { every: 10 }; sample: { every: 20 }; snapshots: { extents: all }", checks),
     section("runner", "kind: concurrent; depth: 16; lts: 300; stopAfterViolations: 20", runner),
     section("target", "kind: embedded; directory: nowhere", target),
   ].join("");
@@ -161,7 +157,10 @@ const lies: Record<string, Row> = {
     wrap: comparesLie(false),
     rule: "compare",
     class: "wrong-compare",
-    off: [{ checks: "compare: false", runner: "stopAfterTargetErrors: 1000" }, "whether compares hold and fail as they should"],
+    off: [
+      { checks: "compare: false", runner: "stopAfterTargetErrors: 1000" },
+      "whether compares hold and fail as they should",
+    ],
   },
   "drops a write of the second volume": {
     wrap: dropsWriteOf(1),
@@ -184,7 +183,11 @@ const lies: Record<string, Row> = {
   },
   "performs a write after its fence": {
     wrap: writesHaunt,
-    config: { snapshots: "every: 0", operations: "weights: { compareAndWrite: 0 }", checks: "recent: { every: 3, extents: 8 }" },
+    config: {
+      snapshots: "every: 0",
+      operations: "weights: { compareAndWrite: 0 }",
+      checks: "recent: { every: 3, extents: 8 }",
+    },
     rule: "quiescent",
     class: "ghost-write",
   },
@@ -220,21 +223,32 @@ function violationsOf(violations: readonly Violation[]): string {
 }
 
 describe("under load, a run on a target that", () => {
-  test.for(Object.entries(lies))("%s names it", async ([, { config, rule, class: name, off, ...options }]) => {
-    const jitter = { turnsMax: 20, ...options.jitter };
-    const result = await memoryRun({ seed: 5n, ...options, jitter, config: underLoad(config) });
-    expect(violationsOf(result.violations)).toContain(`${rule}/${name}`);
-    expect(result).toMatchObject({ verdict: "violation", crash: undefined });
-  });
+  test.for(Object.entries(lies))(
+    "%s names it",
+    async ([, { config, rule, class: name, off, ...options }]) => {
+      const jitter = { turnsMax: 20, ...options.jitter };
+      const result = await memoryRun({ seed: 5n, ...options, jitter, config: underLoad(config) });
+      expect(violationsOf(result.violations)).toContain(`${rule}/${name}`);
+      expect(result).toMatchObject({ verdict: "violation", crash: undefined });
+    },
+  );
 
   test("tears a snapshot is confronted with the two operations that no instant parts so", async () => {
     const config = underLoad({ checks: "diffs: { enabled: false }" });
-    const { violations } = await memoryRun({ seed: 5n, wrap: tearsSnapshots, jitter: { turnsMax: 20 }, config });
-    const torn = violations.filter(({ class: name, operations }) => name === "torn-cut" && operations.length >= 2);
+    const { violations } = await memoryRun({
+      seed: 5n,
+      wrap: tearsSnapshots,
+      jitter: { turnsMax: 20 },
+      config,
+    });
+    const torn = violations.filter(
+      ({ class: name, operations }) => name === "torn-cut" && operations.length >= 2,
+    );
     expect(torn.map(({ summary }) => summary).join("\n")).toMatch(
       /operation \d+ of lts \d+ is in it, and operation \d+ of lts \d+ is not, though that had completed before the first was submitted/,
     );
-    for (const { operations } of torn) expect(new Set(operations.map(({ role }) => role)).has("missing")).toBe(true);
+    for (const { operations } of torn)
+      expect(new Set(operations.map(({ role }) => role)).has("missing")).toBe(true);
   });
 });
 

@@ -359,7 +359,9 @@ export const writesHaunt: Wrap = (service, clock) => {
         read: async (request) => {
           const outcome = await device.read(request);
           const end = request.block + request.blockCount;
-          const index = ghosts.findIndex(({ block, blockCount }) => request.block <= block && block + blockCount <= end);
+          const index = ghosts.findIndex(
+            ({ block, blockCount }) => request.block <= block && block + blockCount <= end,
+          );
           // A look at a whole extent, at rest; the verdict comes before the ghost.
           if (index >= 0 && request.blockCount >= 32) {
             const ghost = ghosts.splice(index, 1)[0]!;
@@ -425,7 +427,10 @@ export function diffsLie(
         const isFar = hasBase && order.indexOf(snapshotUuid) - order.indexOf(baseSnapshotUuid) > 1;
         const ranges = new Map<number, Uint8Array>();
         const changed = async () => {
-          const [now, then] = [await bytesOf(service, snapshotUuid), await bytesOf(service, baseSnapshotUuid!)];
+          const [now, then] = [
+            await bytesOf(service, snapshotUuid),
+            await bytesOf(service, baseSnapshotUuid!),
+          ];
           return blocks.filter((block) => Buffer.compare(now(block), then(block)) !== 0);
         };
         for (const block of await alter(blocks, { isFar, hasBase, changed })) {

@@ -35,7 +35,11 @@ export function randomRun(
   const crash = hasCrashes ? [`crash: { every: ${one(30, 60, 120)} }`] : [];
   const connections =
     hasLosses && one(true, false)
-      ? ["resetConnections: { every: 25 }", "cutConnections: { every: 70 }", "slow: { every: 80, ltsCount: { max: 30 } }"]
+      ? [
+          "resetConnections: { every: 25 }",
+          "cutConnections: { every: 70 }",
+          "slow: { every: 80, ltsCount: { max: 30 } }",
+        ]
       : [];
   const weights = [
     `compareAndWrite: ${one(3, 30)}`,

@@ -4,7 +4,8 @@
  * @packageDocumentation
  */
 import { Kernel } from "../../src/generators/kernel.ts";
-import { SnapshotCall, type SnapshotRecord } from "../../src/model/snapshot-record.ts";
+import { SnapshotCall } from "../../src/model/snapshot-call.ts";
+import type { SnapshotRecord } from "../../src/model/snapshot-record.ts";
 import type { Tracker } from "../../src/model/tracker.ts";
 import { Geometry } from "../../src/selectors/geometry.ts";
 import { effectOf, type Operation, positionOf } from "../../src/selectors/operations.ts";

@@ -87,7 +87,7 @@ export class FaultVisitor {
   async #goDown(faults: TargetFaults): Promise<readonly number[]> {
     const { tracker, durability, target, workload } = this.#run;
     // Flushes that complete while the target goes down and comes back may be of either process: they prove nothing.
-    durability.suspend();
+    durability.suspend(tracker.lastEvent);
     this.#isCrashing = true;
     await faults.crash();
     this.#isCrashing = false;
@@ -105,7 +105,8 @@ export class FaultVisitor {
       if (target.volumes[extent.volume]!.second === undefined) continue;
       const { firstBlock, blockCount } = operations.find((one) => one.operationId === operationId)!;
       const first = extent.firstBlock + firstBlock;
-      for (let block = first; block < first + blockCount; block++) this.#run.unequal[extent.volume]!.add(block);
+      for (let block = first; block < first + blockCount; block++)
+        this.#run.unequal[extent.volume]!.add(block);
     }
     this.#run.crashLts = tracker.ltsStartedMax;
     this.#run.visible.forget();

@@ -3,7 +3,7 @@
  *
  * @packageDocumentation
  */
-import { SnapshotCall } from "../../model/snapshot-record.ts";
+import { SnapshotCall } from "../../model/snapshot-call.ts";
 import { operationAt } from "../../selectors/operations.ts";
 import type { Extent } from "../../selectors/geometry.ts";
 import type { Snapshot } from "../../sut/port.ts";

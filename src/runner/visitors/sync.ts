@@ -189,7 +189,8 @@ export class SyncVisitor {
 /** A copy is kept for the next snapshot, whatever happens meanwhile. */
 async function flush(copy: BlockDevice): Promise<void> {
   let outcome = await copy.flush();
-  for (let tries = 0; outcome.kind === "unknown" && tries < flushTriesMax; tries++) outcome = await copy.flush();
+  for (let tries = 0; outcome.kind === "unknown" && tries < flushTriesMax; tries++)
+    outcome = await copy.flush();
   expectOk(outcome, `flushing ${copy.identity.name}`);
 }
 

@@ -83,8 +83,7 @@ describe("a crash with a volatile cache", () => {
   });
 
   test("keeps what was written, though the writer uses its buffer again", async () => {
-    await using directory = temporaryDirectory();
-    await using volume = await openVolume(directory.path, {});
+    await using volume = await openVolume(temporaryDirectory(), {});
     const buffer = Buffer.alloc(blockSizeBytes, 7);
     volume.namespace.write(3, 1, buffer);
     buffer.fill(8);
