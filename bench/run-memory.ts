@@ -40,7 +40,7 @@ async function measure({ signal, progress }: BenchContext): Promise<Comparison[]
 function configuration() {
   return {
     seed: 7,
-    geometry: { volumeSize: "64MiB", extentSize: "256KiB" },
+    geometry: { volumeSize: "256MiB", extentSize: "256KiB" },
     operations: {
       batches: { min: 1, max: 1 },
       perBatch: { min: 1, max: 1 },

@@ -22,6 +22,8 @@ export interface Permutation {
 }
 
 const roundCount = 4;
+/** Bits of a number that stay positive in 32-bit arithmetic. */
+const narrowBitsMax = 31;
 
 /**
  * A permutation of [0, size), drawn from a stream.
@@ -31,7 +33,10 @@ const roundCount = 4;
 export function permutation(size: number, { seed, stream }: { seed: bigint; stream: bigint }): Permutation {
   if (!(Number.isSafeInteger(size) && size >= 1))
     throw new RangeError(`a permutation needs a size from 1 to 2^53 - 1, got ${size}`);
-  const cipher = bitPermutation(bitLength(size - 1), { seed, stream });
+  const bitCount = bitLength(size - 1);
+  if (bitCount <= narrowBitsMax)
+    return narrowPermutation(size, bitCount, roundsOf(bitCount, { seed, stream }));
+  const cipher = bitPermutation(bitCount, { seed, stream });
   const n = BigInt(size);
   const walk = (start: number, step: (value: bigint) => bigint): number => {
     if (!(Number.isSafeInteger(start) && start >= 0 && start < size))
@@ -55,15 +60,8 @@ export function bitPermutation(
   if (!(Number.isInteger(bitCount) && bitCount >= 0 && bitCount <= 64))
     throw new RangeError(`a permutation of 2^e numbers needs e from 0 to 64, got ${bitCount}`);
   const wrap = (value: bigint): bigint => BigInt.asUintN(bitCount, value);
-  const fold = BigInt(Math.max(1, (bitCount + 1) >> 1));
-  const rounds = Array.from({ length: roundCount }, (_, round) => {
-    const factor = rng(seed, BigInt(2 * round + 1), stream) | 1n;
-    return {
-      factor: wrap(factor),
-      inverse: wrap(inverseOdd(factor)),
-      addend: wrap(rng(seed, BigInt(2 * round + 2), stream)),
-    };
-  });
+  const fold = BigInt(foldOf(bitCount));
+  const rounds = roundsOf(bitCount, { seed, stream });
   const undone = rounds.toReversed();
   return {
     at(position) {
@@ -84,6 +82,69 @@ export function bitPermutation(
       return x;
     },
   };
+}
+
+/** The same on numbers, for few enough bits that the low 32 bits of a product are all of it that counts. */
+function narrowPermutation(size: number, bitCount: number, rounds: readonly Round[]): Permutation {
+  const mask = 2 ** bitCount - 1;
+  const fold = foldOf(bitCount);
+  const narrow = rounds.map(({ factor, inverse, addend }) => ({
+    factor: Number(factor) | 0,
+    inverse: Number(inverse) | 0,
+    addend: Number(addend) | 0,
+  }));
+  const undone = narrow.toReversed();
+  const assertInside = (value: number): void => {
+    if (!(Number.isSafeInteger(value) && value >= 0 && value < size))
+      throw new RangeError(`${value} is outside the permutation of [0, ${size})`);
+  };
+  return {
+    size,
+    at: (position) => {
+      assertInside(position);
+      let x = position;
+      do
+        for (const { factor, addend } of narrow) {
+          x = (Math.imul(x, factor) + addend) & mask;
+          x ^= x >> fold;
+        }
+      while (x >= size);
+      return x;
+    },
+    positionOf: (value) => {
+      assertInside(value);
+      let x = value;
+      do
+        for (const { inverse, addend } of undone) {
+          x ^= x >> fold;
+          x = Math.imul(x - addend, inverse) & mask;
+        }
+      while (x >= size);
+      return x;
+    },
+  };
+}
+
+interface Round {
+  readonly factor: bigint;
+  readonly inverse: bigint;
+  readonly addend: bigint;
+}
+
+function roundsOf(bitCount: number, { seed, stream }: { seed: bigint; stream: bigint }): readonly Round[] {
+  const wrap = (value: bigint): bigint => BigInt.asUintN(bitCount, value);
+  return Array.from({ length: roundCount }, (_, round) => {
+    const factor = rng(seed, BigInt(2 * round + 1), stream) | 1n;
+    return {
+      factor: wrap(factor),
+      inverse: wrap(inverseOdd(factor)),
+      addend: wrap(rng(seed, BigInt(2 * round + 2), stream)),
+    };
+  });
+}
+
+function foldOf(bitCount: number): number {
+  return Math.max(1, (bitCount + 1) >> 1);
 }
 
 /** Inverse of an odd number modulo 2^64, by Newton's iteration. */

@@ -191,8 +191,12 @@ export class ContentChecker {
     for (const [index, part] of parts.entries()) {
       const { record } = part[0]!;
       const isShown = part === showing[0];
-      const branch = record?.branch ?? this.#tracker.rollbacksOf(extent.volume).length;
-      const reads = readsOf(part, onVolume, branch);
+      const between = record === undefined ? (view.observation ?? this.#atRest()) : record.cut.span;
+      const line = {
+        branch: record?.branch ?? this.#tracker.rollbacksOf(extent.volume).length,
+        epoch: this.#tracker.crashesBefore(between.submitted),
+      };
+      const reads = readsOf(part, onVolume, line);
       const older = parts.slice(index + 1).flat();
       const writes = [...amongWhich(part, reads), ...older.map(beforeAll)];
       if (record !== undefined && isShown) {
@@ -200,14 +204,13 @@ export class ContentChecker {
           return { block, allowed, shown, contradiction: record.cut.narrow(part, content)! };
         if (record.cut.narrow(writes, content, reads) !== undefined) return { block, allowed, shown };
       }
-      const between = record === undefined ? (view.observation ?? this.#atRest()) : record.cut.span;
       const read = {
         content,
         submitted: between.submitted,
         completed: between.completed,
         // What an older segment left was there from the start.
         among: [...part, ...older.map((one) => ({ ...one, times: undefined }))],
-        branch,
+        ...line,
       };
       if (!explains(writes, [...reads, read])) return { block, allowed, shown };
       toRemember.push(() => remember(part, onVolume, read));
@@ -284,7 +287,7 @@ function remember(candidates: readonly Candidate[], block: number, read: Remembe
 function withRead(reads: readonly RememberedRead[], read: RememberedRead): RememberedRead[] {
   if (reads.some((one) => isStronger(one, read))) return [...reads];
   const all = [...reads.filter((one) => !isStronger(read, one)), read];
-  const alike = all.filter(({ content, branch }) => content === read.content && branch === read.branch);
+  const alike = all.filter((one) => one.content === read.content && isOnOneLine(one, read));
   const max = read.content === 0 ? zeroReadsMax : 2;
   if (alike.length <= max) return all;
   const first = alike.reduce((best, one) => (one.completed < best.completed ? one : best));
@@ -293,11 +296,16 @@ function withRead(reads: readonly RememberedRead[], read: RememberedRead): Remem
   return all.filter((one) => one !== spare);
 }
 
+/** Whether two reads are of one line of operations, without a rollback or a crash in between. */
+function isOnOneLine(one: RememberedRead, other: RememberedRead): boolean {
+  return one.branch === other.branch && one.epoch === other.epoch;
+}
+
 /** Whether one read says at least what another says. */
 function isStronger(one: RememberedRead, other: RememberedRead): boolean {
   return (
     one.content === other.content &&
-    one.branch === other.branch &&
+    isOnOneLine(one, other) &&
     one.submitted >= other.submitted &&
     one.completed <= other.completed
   );

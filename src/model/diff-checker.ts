@@ -13,7 +13,7 @@
  *
  * @packageDocumentation
  */
-import { effectOf } from "../selectors/operations.ts";
+import { effectOf, operationAt } from "../selectors/operations.ts";
 import type { Workload } from "../selectors/workload.ts";
 import { type BlockRun, BlockSet } from "./block-set.ts";
 import { instantsAs } from "./cut.ts";
@@ -206,7 +206,28 @@ export class DiffChecker {
           must.add(firstBlock + block);
       }
     }
+    this.#addDropped(may, { volume, snapshot, base });
     return { must, may, open };
+  }
+
+  /** Adds what was written in between and then dropped by a crash: a diff may tell of it, though it is not there. */
+  #addDropped(
+    may: BlockSet,
+    { volume, snapshot, base }: Pick<DiffQuestion, "volume" | "snapshot" | "base">,
+  ): void {
+    const since = base?.submittedEvent ?? Number.NEGATIVE_INFINITY;
+    if (!this.#tracker.hasCrashedBetween(since, snapshot.completedEvent)) return;
+    const { geometry, window } = this.#workload;
+    for (const { position, submitted, completed, lostAt } of this.#tracker.exceptions()) {
+      if (lostAt > snapshot.completedEvent || completed < since || submitted > snapshot.completedEvent)
+        continue;
+      const { lts, operationId } = operationAt(position);
+      const extent = geometry.extent(window.pd(lts));
+      const operation = this.#workload.visit(lts).operations.find((one) => one.operationId === operationId);
+      if (extent.volume !== volume || operation === undefined || effectOf(operation.kind) === "none")
+        continue;
+      may.addRun({ block: extent.firstBlock + operation.firstBlock, blockCount: operation.blockCount });
+    }
   }
 
   /**

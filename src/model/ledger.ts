@@ -241,6 +241,11 @@ export class Ledger {
     this.#notChecked.set(what, why);
   }
 
+  /** Asked before each lts. */
+  get bytesWritten(): number {
+    return this.#counts.blocksWritten * this.#workload.geometry.blockSizeBytes;
+  }
+
   /** The totals that cost nothing to know, for progress lines. */
   get totals(): {
     readonly operationCount: number;
@@ -249,8 +254,7 @@ export class Ledger {
   } {
     let operationCount = 0;
     for (const count of this.#operations.values()) operationCount += count;
-    const bytesWritten = this.#counts.blocksWritten * this.#workload.geometry.blockSizeBytes;
-    return { operationCount, bytesWritten, diffsProven: this.#counts.diffsProven };
+    return { operationCount, bytesWritten: this.bytesWritten, diffsProven: this.#counts.diffsProven };
   }
 
   /** Share of the extents reached whose newest content is proven, 0 to 1: cheap, for progress lines. */

@@ -36,6 +36,8 @@ export interface ReadInterval {
 export interface RememberedRead extends ReadInterval {
   /** Rollbacks of the volume before the part of its history that was read; other parts have no order with it. */
   readonly branch: number;
+  /** Crashes of the target before it: what was seen before one need not be there after it. */
+  readonly epoch: number;
 }
 
 /** An operation that a read of one block could show. */

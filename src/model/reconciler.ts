@@ -189,7 +189,7 @@ export class Reconciler {
   ): boolean | undefined {
     if (record !== undefined && times !== undefined) {
       const isLost = times.lostAt < Number.POSITIVE_INFINITY;
-      if (isLost && times.lostAt >= record.submittedEvent) return undefined;
+      if (isLost && this.#tracker.lastLossOf(times) >= record.submittedEvent) return undefined;
       // Of what was under way around a snapshot call, the volume says only that it never happened at all.
       if (record.open.has(position)) {
         const isWhole = times.outcome === "unknown" && !times.hasOverlap && !isLost;
@@ -210,15 +210,16 @@ export class Reconciler {
   }
 }
 
-/** Reads of a block, in one branch of its history, that its candidates remember. */
+/** Reads of a block, in one branch of its history and between two crashes, that its candidates remember. */
 export function readsOf(
   candidates: readonly Candidate[],
   block: number,
-  branch: number,
+  { branch, epoch }: Pick<RememberedRead, "branch" | "epoch">,
 ): readonly RememberedRead[] {
   const found = new Set<RememberedRead>();
   for (const { times } of candidates)
-    for (const read of times?.reads?.get(block) ?? []) if (read.branch === branch) found.add(read);
+    for (const read of times?.reads?.get(block) ?? [])
+      if (read.branch === branch && read.epoch === epoch) found.add(read);
   return [...found];
 }
 

@@ -8,7 +8,7 @@
  *
  * @packageDocumentation
  */
-import { operationAt } from "../selectors/operations.ts";
+import { ltsOf, operationAt } from "../selectors/operations.ts";
 import type { Observation, OperationOutcome, OperationTimes } from "./operation-times.ts";
 import type { SnapshotRecord } from "./snapshot-record.ts";
 
@@ -68,6 +68,8 @@ export class Tracker {
   #inFlightCount = 0;
   /** Events at which the target crashed. */
   readonly #crashes = new Set<number>();
+  /** Of operations that more than one crash may have dropped, the latest, by position. */
+  readonly #lostAgainAt = new Map<number, number>();
 
   /** Told of every change from now on. */
   listen(listener: TrackerListener): void {
@@ -82,7 +84,10 @@ export class Tracker {
     tracker.#complete = state.ltsReserved;
     for (const times of state.exceptions) {
       tracker.#exceptions.set(times.position, times);
+      if (times.lostAt === Number.POSITIVE_INFINITY) continue;
       tracker.#crashes.add(times.lostAt);
+      // Whether it was lost again is not kept: then it was.
+      tracker.#lostAgainAt.set(times.position, state.event);
     }
     for (const { position, block, happened } of state.decisions)
       tracker.#decisions.set(key(position, block), happened);
@@ -180,7 +185,7 @@ export class Tracker {
   }
 
   /** @returns The event's number. */
-  submit(position: number, { hasOverlap = false }: { readonly hasOverlap?: boolean } = {}): number {
+  submit(position: number, options?: { readonly hasOverlap?: boolean }): number {
     if (this.#times.has(position)) throw new Error(`${named(position)} was submitted before`);
     const submitted = ++this.#event;
     const times: OperationTimes = {
@@ -189,11 +194,11 @@ export class Tracker {
       completed: Number.POSITIVE_INFINITY,
       outcome: "inFlight",
       lostAt: Number.POSITIVE_INFINITY,
-      hasOverlap,
+      hasOverlap: options?.hasOverlap ?? false,
       reads: undefined,
     };
     this.#times.set(position, times);
-    const ofLts = this.#byLts.get(operationAt(position).lts);
+    const ofLts = this.#byLts.get(ltsOf(position));
     if (ofLts === undefined) throw new Error(`${named(position)} was submitted outside its lts`);
     ofLts.push(times);
     this.#inFlightCount++;
@@ -243,8 +248,9 @@ export class Tracker {
       hasOverlap: false,
       reads: undefined,
     };
-    // The first loss counts: what was still there after it has come from stable media.
+    // What completed as the target went down may have been done by the next process, and be lost with that.
     if (lost.lostAt === Number.POSITIVE_INFINITY) lost.lostAt = crashEvent;
+    else this.#lostAgainAt.set(position, crashEvent);
     lost.reads = undefined;
     for (const [name, happened] of this.#decisions) {
       if (happened && name.startsWith(`${position}:`)) this.#withdraw(position, Number(name.split(":")[1]));
@@ -268,6 +274,18 @@ export class Tracker {
       if (!happened && this.#exceptions.get(position)?.hasOverlap === true) this.#withdraw(position, block);
     }
     return event;
+  }
+
+  /** The latest crash that may have dropped an operation; infinite if none has. */
+  lastLossOf({ position, lostAt }: OperationTimes): number {
+    return this.#lostAgainAt.get(position) ?? lostAt;
+  }
+
+  /** How often the target had crashed before an event. */
+  crashesBefore(event: number): number {
+    let count = 0;
+    for (const crash of this.#crashes) if (crash < event) count++;
+    return count;
   }
 
   /** Whether the target crashed between two events: what was seen before the first need not be there at the second. */
@@ -314,6 +332,11 @@ export class Tracker {
   /** What is out of the ordinary with an operation; absent for most. */
   exceptionOf(position: number): OperationTimes | undefined {
     return this.#exceptions.size === 0 ? undefined : this.#exceptions.get(position);
+  }
+
+  /** All that is out of the ordinary. */
+  exceptions(): Iterable<OperationTimes> {
+    return this.#exceptions.values();
   }
 
   /** The times kept of operations of lts above {@link ltsCompleteMax}. */

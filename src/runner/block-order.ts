@@ -24,6 +24,8 @@ export interface Turn {
 /** `exclusive`: an operation that needs to know what its blocks hold, and so overlaps with nothing. */
 export type TurnKind = "operation" | "exclusive" | "look";
 
+const none: readonly number[] = [];
+
 interface Entry extends Turn {
   state: "waiting" | "submitted";
   /** Earlier entries that hold it up. */
@@ -41,7 +43,18 @@ export class BlockOrder {
 
   /** Takes a place behind all that entered before. */
   enter(turn: Turn): Turn {
-    const entry: Entry = { ...turn, state: "waiting", holdups: 0, proceed: undefined };
+    const { pd, firstBlock, blockCount, kind, position } = turn;
+    // Named one by one: a spread takes microseconds.
+    const entry: Entry = {
+      pd,
+      firstBlock,
+      blockCount,
+      kind,
+      position,
+      state: "waiting",
+      holdups: 0,
+      proceed: undefined,
+    };
     const entries = this.#extents.get(turn.pd);
     if (entries === undefined) this.#extents.set(turn.pd, [entry]);
     else {
@@ -71,7 +84,7 @@ export class BlockOrder {
 
   /** Positions of operations that are under way on blocks of this one. */
   overlapping(turn: Turn): readonly number[] {
-    if (!this.#overlap) return [];
+    if (!this.#overlap) return none;
     const found: number[] = [];
     for (const other of this.#extents.get(turn.pd) ?? [])
       if (other !== turn && other.state === "submitted" && touch(other, turn)) found.push(other.position);

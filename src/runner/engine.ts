@@ -77,7 +77,7 @@ export class Engine {
       }
       const lts = this.#nextLts;
       if (this.#run.isOver || lts >= end.ltsEnd || clock.now() >= end.deadline) break;
-      if (ledger.totals.bytesWritten >= end.bytesEnd) break;
+      if (ledger.bytesWritten >= end.bytesEnd) break;
       if (lts - tracker.ltsCompleteMax > span) {
         await activity.fewerVisitsThan(activity.visitCount);
         continue;

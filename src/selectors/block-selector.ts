@@ -85,9 +85,9 @@ export class BlockSelector {
     if (this.#taken.length < extentBlocks) this.#taken = new Uint8Array(extentBlocks);
     else this.#taken.fill(0, 0, extentBlocks);
     const operations: Operation[] = [];
-    const batchCount = this.#drawRange(purposes.batchCount, { lts, operationId: 0 }, batches);
+    const batchCount = this.#drawRange(purposes.batchCount, positionOf(lts, 0), batches);
     for (let batch = 0; batch < batchCount; batch++) {
-      const count = this.#drawRange(purposes.operationCount, { lts, operationId: batch }, operationsPerBatch);
+      const count = this.#drawRange(purposes.operationCount, positionOf(lts, batch), operationsPerBatch);
       for (let index = 0; index < count; index++) {
         const operationId = batch * operationsPerBatch.max + index;
         const operation = this.#operation(lts, operationId, batch, extentBlocks);
@@ -106,28 +106,25 @@ export class BlockSelector {
 
   /** Blocks of an extent for something else than an operation; `number` tells several of one lts apart, 0 to 254. */
   span(lts: number, number: number, extentBlocks: number): BlockSpan {
-    const at = { lts, operationId: number };
-    const firstBlock = this.#firstBlock(at, extentBlocks);
-    const { blocksPerOperation } = this.#options;
-    return { firstBlock, blockCount: this.#length(at, { firstBlock, extentBlocks, blocksPerOperation }) };
+    const position = positionOf(lts, number);
+    const firstBlock = this.#firstBlock(position, 0, extentBlocks);
+    const length = this.#length(position, 0, firstBlock, this.#options.blocksPerOperation);
+    return { firstBlock, blockCount: Math.min(extentBlocks - firstBlock, length) };
   }
 
   #operation(lts: number, operationId: number, batch: number, extentBlocks: number): Operation | undefined {
-    const kind = this.#kinds.pick(
-      this.#draw(purposes.operationKind, { lts, operationId }, this.#kinds.total),
-    );
+    const position = positionOf(lts, operationId);
+    const kind = this.#kinds.pick(this.#draw(purposes.operationKind, position, 0, this.#kinds.total));
     if (kind === "flush") return { kind, operationId, batch, firstBlock: 0, blockCount: 0 };
     const isFused = kind === "compareAndWrite" || kind === "compareAndWriteMiss";
-    const blocksPerOperation = isFused ? this.#compareAndWriteBlocks : this.#options.blocksPerOperation;
+    const range = isFused ? this.#compareAndWriteBlocks : this.#options.blocksPerOperation;
     for (let attempt = 0; attempt < attemptsMax; attempt++) {
-      const at = { lts, operationId, attempt };
-      const firstBlock = kind === "deallocateExtent" ? 0 : this.#firstBlock(at, extentBlocks);
-      const free = this.#freeFrom(firstBlock, extentBlocks);
-      if (free === 0) continue;
-      const whole = kind === "deallocateExtent" || kind === "deallocateTail";
-      const blockCount = whole
-        ? free
-        : Math.min(free, this.#length(at, { firstBlock, extentBlocks, blocksPerOperation }));
+      const firstBlock = kind === "deallocateExtent" ? 0 : this.#firstBlock(position, attempt, extentBlocks);
+      if (this.#taken[firstBlock] !== 0) continue;
+      const isWhole = kind === "deallocateExtent" || kind === "deallocateTail";
+      const room = extentBlocks - firstBlock;
+      const wanted = isWhole ? room : Math.min(room, this.#length(position, attempt, firstBlock, range));
+      const blockCount = this.#freeFrom(firstBlock, wanted);
       this.#taken.fill(1, firstBlock, firstBlock + blockCount);
       return { kind, operationId, batch, firstBlock, blockCount };
     }
@@ -135,10 +132,10 @@ export class BlockSelector {
   }
 
   /** Half of the starts are anywhere, half within a block of a multiple of an edge. */
-  #firstBlock(at: Draw, extentBlocks: number): number {
+  #firstBlock(position: number, attempt: number, extentBlocks: number): number {
     const { edgeBlocks } = this.#options;
-    const anywhere = this.#draw(purposes.firstBlock, at, extentBlocks);
-    const choice = this.#draw(purposes.firstBlockEdge, at, 2 * edgeBlocks.length);
+    const anywhere = this.#draw(purposes.firstBlock, position, attempt, extentBlocks);
+    const choice = this.#draw(purposes.firstBlockEdge, position, attempt, 2 * edgeBlocks.length);
     if (choice % 2 === 0) return anywhere;
     const edge = edgeBlocks[choice >> 1]!;
     const near = Math.round(anywhere / edge) * edge + (anywhere % 3) - 1;
@@ -146,43 +143,39 @@ export class BlockSelector {
   }
 
   /** A quarter each: anything, the least, up to the next edge, an edge's own length give or take one. */
-  #length(
-    at: Draw,
-    {
-      firstBlock,
-      extentBlocks,
-      blocksPerOperation,
-    }: { firstBlock: number; extentBlocks: number; blocksPerOperation: Range },
-  ): number {
+  #length(position: number, attempt: number, firstBlock: number, { min, max }: Range): number {
+    if (min === max) return min;
     const { edgeBlocks } = this.#options;
-    const anything = this.#drawRange(purposes.length, at, blocksPerOperation);
-    const choice = this.#draw(purposes.lengthEdge, at, 4 * edgeBlocks.length);
+    const anything = min + this.#draw(purposes.length, position, attempt, max - min + 1);
+    const choice = this.#draw(purposes.lengthEdge, position, attempt, 4 * edgeBlocks.length);
     const edge = edgeBlocks[choice >> 2]!;
-    const drawn = [anything, blocksPerOperation.min, edge - (firstBlock % edge), edge + (anything % 3) - 1][
-      choice & 3
-    ]!;
-    const length = Math.min(blocksPerOperation.max, Math.max(blocksPerOperation.min, drawn));
-    return Math.min(length, extentBlocks - firstBlock);
+    switch (choice & 3) {
+      case 0:
+        return anything;
+      case 1:
+        return min;
+      case 2:
+        return Math.min(max, Math.max(min, edge - (firstBlock % edge)));
+      default:
+        return Math.min(max, Math.max(min, edge + (anything % 3) - 1));
+    }
   }
 
-  #freeFrom(block: number, extentBlocks: number): number {
-    const next = this.#taken.subarray(0, extentBlocks).indexOf(1, block);
-    return (next === -1 ? extentBlocks : next) - block;
+  /** Blocks that are free from one on, up to as many as are wanted. */
+  #freeFrom(block: number, wanted: number): number {
+    const taken = this.#taken;
+    let free = 0;
+    while (free < wanted && taken[block + free] === 0) free++;
+    return free;
   }
 
-  #drawRange(purpose: Purpose, at: Draw, { min, max }: Range): number {
-    return min + this.#draw(purpose, at, max - min + 1);
+  /** A number from min to max; nothing is drawn where there is no choice. */
+  #drawRange(purpose: Purpose, position: number, { min, max }: Range): number {
+    return min === max ? min : min + this.#draw(purpose, position, 0, max - min + 1);
   }
 
   /** One stream per purpose and attempt, in which each operation has its place. */
-  #draw(purpose: Purpose, { lts, operationId, attempt = 0 }: Draw, bound: number): number {
-    return this.#options.run.draw(positionOf(lts, operationId), purpose, this.#firstStream + attempt, bound);
+  #draw(purpose: Purpose, position: number, attempt: number, bound: number): number {
+    return this.#options.run.draw(position, purpose, this.#firstStream + attempt, bound);
   }
-}
-
-/** Whose number is drawn. */
-interface Draw {
-  readonly lts: number;
-  readonly operationId: number;
-  readonly attempt?: number;
 }

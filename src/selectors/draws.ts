@@ -40,5 +40,6 @@ export function drawChance(
   { position, purpose, index = 0 }: DrawPlace,
   chance: Ratio | undefined,
 ): boolean {
-  return chance !== undefined && run.draw(position, purpose, index, chance.denominator) < chance.numerator;
+  if (chance === undefined || chance.numerator === 0) return false;
+  return run.draw(position, purpose, index, chance.denominator) < chance.numerator;
 }

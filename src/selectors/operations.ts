@@ -54,6 +54,11 @@ export function operationAt(position: number): { readonly lts: number; readonly 
   return { lts, operationId: index - lts * (operationsPerLtsMax + 1) };
 }
 
+/** The lts alone of a position, for p and −p alike. */
+export function ltsOf(position: number): number {
+  return Math.floor((Math.abs(position) - 1) / (operationsPerLtsMax + 1));
+}
+
 /** Whether an operation leaves data, leaves zeros, or changes nothing, though it may name blocks. */
 export function effectOf(kind: OperationKind): "data" | "zeros" | "none" {
   switch (kind) {

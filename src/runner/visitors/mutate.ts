@@ -9,6 +9,7 @@ import { effectOf, type Operation, positionOf } from "../../selectors/operations
 import type { Visit } from "../../selectors/workload.ts";
 import { type BlockDevice, type Outcome, ok } from "../../sut/port.ts";
 import type { Turn } from "../block-order.ts";
+import type { BufferPool } from "../buffers.ts";
 import { checkBeforehand } from "../extent-checks.ts";
 import type { Run } from "../run.ts";
 import { outcomeText, TargetFailure } from "../target-failure.ts";
@@ -49,97 +50,81 @@ export async function performVisit(run: Run, { visit, turns }: EnteredVisit): Pr
   for (let first = 0; first < operations.length; ) {
     let end = first + 1;
     while (end < operations.length && operations[end]!.batch === operations[first]!.batch) end++;
-    if (end === first + 1) await perform(run, visit, operations[first]!, turns[first]);
-    else {
-      const batch: Promise<void>[] = [];
-      for (let index = first; index < end; index++)
-        batch.push(perform(run, visit, operations[index]!, turns[index]));
-      await settled(batch);
-    }
+    const batch: Promise<Failed | undefined>[] = [];
+    for (let index = first; index < end; index++)
+      batch.push(perform(run, visit, operations[index]!, turns[index]));
+    await settled(batch);
     first = end;
   }
   run.tracker.endLts(lts);
   run.ledger.count("ltsCount");
 }
 
+/** What an operation ended with that was no outcome; a value, so that those beside it can be waited for one by one. */
+interface Failed {
+  readonly error: unknown;
+}
+
 /** Waits for all, then throws the first failure: none is left behind. */
-async function settled(work: readonly Promise<void>[]): Promise<void> {
-  for (const result of await Promise.allSettled(work)) if (result.status === "rejected") throw result.reason;
-}
-
-async function perform(run: Run, visit: Visit, operation: Operation, turn: Turn | undefined): Promise<void> {
-  const wait = turn === undefined ? undefined : run.order.ready(turn);
-  if (wait !== undefined) await wait;
-  try {
-    if (turn?.kind !== "exclusive") return await submit(run, visit, operation, { turn, expected: undefined });
-    // Whole extents and their tails may be longer than any other operation.
-    const isLong = operation.blockCount > run.config.operations.blocks.max;
-    const pool = isLong ? run.extentBuffers : run.readBuffers;
-    const buffer = pool.tryTake() ?? (await pool.take());
-    try {
-      // What is wrong beforehand is reported; the history goes on all the same.
-      await lookFirst(run, visit, operation, buffer);
-      const upheavals = run.activity.upheavalCount;
-      await submit(run, visit, operation, { turn, expected: { buffer, upheavals } });
-    } finally {
-      pool.giveBack(buffer);
-    }
-  } finally {
-    if (turn !== undefined) run.order.leave(turn);
+async function settled(work: readonly Promise<Failed | undefined>[]): Promise<void> {
+  let first: Failed | undefined;
+  for (const one of work) {
+    const failed = await one;
+    first ??= failed;
   }
+  if (first !== undefined) throw first.error;
 }
 
-async function lookFirst(
+/**
+ * Waits for an operation's turn, carries it out, and tells the model; one function, as every one that is waited for
+ * costs each operation. Never rejects.
+ */
+async function perform(
   run: Run,
-  { lts, extent }: Visit,
+  visit: Visit,
   operation: Operation,
-  buffer: Region,
-): Promise<void> {
-  const { firstBlock, blockCount } = operation;
-  await checkBeforehand(run, { extent, firstBlock, blockCount, ltsMax: lts - 1, buffer });
-}
-
-interface Going {
-  readonly turn: Turn | undefined;
-  readonly expected: Expected | undefined;
-}
-
-/** What was read of the blocks of an operation. */
-interface Expected {
-  readonly buffer: Region;
-  /** How many upheavals there had been then: after another one it need not hold any more. */
-  readonly upheavals: number;
-}
-
-async function submit(run: Run, visit: Visit, operation: Operation, going: Going): Promise<void> {
+  turn: Turn | undefined,
+): Promise<Failed | undefined> {
   const { tracker, durability } = run;
   const { kind, operationId, blockCount } = operation;
   const { volume } = visit.extent;
   const position = positionOf(visit.lts, operationId);
   const effect = effectOf(kind);
-  const data =
-    effect === "data" ? (run.writeBuffers.tryTake() ?? (await run.writeBuffers.take())) : undefined;
+  let data: Region | undefined;
+  let expected: Expected | undefined;
   try {
-    const others = going.turn === undefined ? [] : run.order.overlapping(going.turn);
-    for (const other of others) tracker.overlapped(other);
-    const submitted = tracker.submit(position, { hasOverlap: others.length > 0 });
-    if (going.turn !== undefined) run.order.submitted(going.turn);
-    const issued = await issue(run, visit, operation, { position, data, expected: going.expected?.buffer });
-    const isSure = going.expected?.upheavals === run.activity.upheavalCount;
-    const outcome = judgeCompare(run, visit, operation, { outcome: issued, isSure });
+    const wait = turn === undefined ? undefined : run.order.ready(turn);
+    if (wait !== undefined) await wait;
+    if (turn?.kind === "exclusive") expected = await lookFirst(run, visit, operation);
+    if (effect === "data") data = run.writeBuffers.tryTake() ?? (await run.writeBuffers.take());
+    let hasOverlap = false;
+    if (turn !== undefined)
+      for (const other of run.order.overlapping(turn)) {
+        tracker.overlapped(other);
+        hasOverlap = true;
+      }
+    const submitted = tracker.submit(position, hasOverlap ? overlapping : undefined);
+    if (turn !== undefined) run.order.submitted(turn);
+    const issued = await issue(run, visit, operation, { position, data, expected: expected?.buffer });
+    const outcome = isFused(kind)
+      ? judgeCompare(run, visit, operation, {
+          outcome: issued,
+          isSure: expected?.upheavals === run.activity.upheavalCount,
+        })
+      : issued;
     const completed = tracker.complete(
       position,
       effect === "none" && outcome.kind === "failed" ? "ok" : outcome.kind,
     );
     run.ledger.completed(kind, blockCount, outcome.kind);
-    if (outcome.kind !== "ok") run.targetError(describe(visit, operation, outcome));
     if (outcome.kind === "ok") {
       if (kind === "flush") durability.flushed(volume, submitted);
-      else if (effect !== "none")
+      else if (effect !== "none" && durability.hasVolatileCache)
         durability.completed(volume, { position, submitted, completed }, { isFua: kind === "writeFua" });
-      return;
+      return undefined;
     }
-    if (outcome.kind === "failed") return;
+    run.targetError(describe(visit, operation, outcome));
+    if (outcome.kind === "failed") return undefined;
     // In doubt: its blocks are left alone until it can not be applied any more.
     if (!(await run.fence(volume)))
       throw new TargetFailure(
@@ -148,8 +133,40 @@ async function submit(run: Run, visit: Visit, operation: Operation, going: Going
     const fenced = tracker.fence(position);
     if (effect !== "none")
       durability.completed(volume, { position, submitted, completed: fenced }, { isFua: false });
+    return undefined;
+  } catch (error) {
+    return { error };
   } finally {
     if (data !== undefined) run.writeBuffers.giveBack(data);
+    if (expected !== undefined) expected.pool.giveBack(expected.buffer);
+    if (turn !== undefined) run.order.leave(turn);
+  }
+}
+
+const overlapping = { hasOverlap: true } as const;
+
+/** What was read of the blocks of an operation. */
+interface Expected {
+  /** To be given back to the pool. */
+  readonly buffer: Region;
+  readonly pool: BufferPool;
+  /** How many upheavals there had been then: after another one it need not hold any more. */
+  readonly upheavals: number;
+}
+
+/** Reads and checks the blocks of an operation; what is wrong is reported, and the history goes on all the same. */
+async function lookFirst(run: Run, { lts, extent }: Visit, operation: Operation): Promise<Expected> {
+  const { firstBlock, blockCount } = operation;
+  // Whole extents and their tails may be longer than any other operation.
+  const isLong = blockCount > run.config.operations.blocks.max;
+  const pool = isLong ? run.extentBuffers : run.readBuffers;
+  const buffer = pool.tryTake() ?? (await pool.take());
+  try {
+    await checkBeforehand(run, { extent, firstBlock, blockCount, ltsMax: lts - 1, buffer });
+    return { buffer, pool, upheavals: run.activity.upheavalCount };
+  } catch (error) {
+    pool.giveBack(buffer);
+    throw error;
   }
 }
 
@@ -170,7 +187,7 @@ function judgeCompare(
   { outcome, isSure }: { readonly outcome: Outcome; readonly isSure: boolean },
 ): Outcome {
   const { kind } = operation;
-  if (!isFused(kind) || outcome.kind === "unknown") return outcome;
+  if (outcome.kind === "unknown") return outcome;
   const isMismatch = outcome.kind === "failed" && outcome.code === "ERR_COMPARE_FAILED";
   if (kind === "compareAndWriteMiss" && isMismatch) {
     run.ledger.count("comparesExpectedToFail");
@@ -207,10 +224,21 @@ interface Payload {
   readonly expected: Region | undefined;
 }
 
-async function issue(run: Run, visit: Visit, operation: Operation, payload: Payload): Promise<Outcome> {
+function issue(run: Run, visit: Visit, operation: Operation, payload: Payload): Promise<Outcome> {
   const { device, second } = run.target.volumes[visit.extent.volume]!;
   prepare(run, visit, operation, payload);
-  if (second === undefined) return command(run, device, visit, operation, payload);
+  return second === undefined
+    ? command(run, device, visit, operation, payload)
+    : issueToBoth(run, visit, operation, payload, { device, second });
+}
+
+async function issueToBoth(
+  run: Run,
+  visit: Visit,
+  operation: Operation,
+  payload: Payload,
+  { device, second }: { readonly device: BlockDevice; readonly second: BlockDevice },
+): Promise<Outcome> {
   const [outcome, other] = await Promise.all([
     command(run, device, visit, operation, payload),
     command(run, second, visit, operation, payload),
@@ -270,21 +298,16 @@ function command(
   switch (kind) {
     case "write":
     case "writeFua":
-      return device.write({
-        block,
-        blockCount,
-        from: data!.bytes.subarray(0, byteCount),
-        fua: kind === "writeFua",
-      });
+      return device.write({ block, blockCount, from: head(data!, byteCount), fua: kind === "writeFua" });
     case "compareAndWrite":
       return device.compareAndWrite({
         block,
         blockCount,
-        expected: expected!.bytes.subarray(0, byteCount),
-        from: data!.bytes.subarray(0, byteCount),
+        expected: head(expected!, byteCount),
+        from: head(data!, byteCount),
       });
     case "compareAndWriteMiss": {
-      const bytes = expected!.bytes.subarray(0, byteCount);
+      const bytes = head(expected!, byteCount);
       // What it would write is what it expects: if it is written after all, that shows as one flipped bit.
       return device.compareAndWrite({ block, blockCount, expected: bytes, from: bytes });
     }
@@ -297,4 +320,9 @@ function command(
     case "flush":
       return device.flush();
   }
+}
+
+/** The whole buffer is nearly always what is wanted; a view of a part has to be made. */
+function head({ bytes }: Region, byteCount: number): Uint8Array {
+  return byteCount === bytes.length ? bytes : bytes.subarray(0, byteCount);
 }
