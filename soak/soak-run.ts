@@ -4,7 +4,7 @@
  * @packageDocumentation
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { readdirSync } from "node:fs";
+import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -52,6 +52,14 @@ export async function soak({
     const run = runDirectory(directory);
     const args = run === undefined ? [join(directory, "soak.yml")] : ["--resume", run];
     ended = await perform(["fuzz", ...args, "--json", "--log-level", "error"], killAfterMs);
+    if (run !== undefined && ended.stderr.includes("ended before it began")) {
+      // Killed while it made its directory: there is nothing to go on from.
+      rmSync(run, { recursive: true });
+      ended = await perform(
+        ["fuzz", join(directory, "soak.yml"), "--json", "--log-level", "error"],
+        undefined,
+      );
+    }
     if (!ended.isKilled) break;
     killCount++;
   }

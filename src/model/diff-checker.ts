@@ -14,13 +14,14 @@
  * @packageDocumentation
  */
 import { effectOf, operationAt } from "../selectors/operations.ts";
+import type { Extent } from "../selectors/geometry.ts";
 import type { Workload } from "../selectors/workload.ts";
 import { type BlockRun, BlockSet } from "./block-set.ts";
 import { instantsAs } from "./cut.ts";
 import { explains, someZeros } from "./linearization.ts";
 import { type Ambiguity, type Candidate, type Reconciler, sameContent } from "./reconciler.ts";
 import type { SnapshotRecord } from "./snapshot-record.ts";
-import type { ReadInterval } from "./operation-times.ts";
+import type { OperationTimes, ReadInterval } from "./operation-times.ts";
 import type { Tracker } from "./tracker.ts";
 import { type Segment, snapshotView } from "./view.ts";
 import type { FaultClass, OperationReference, Violation } from "./violation.ts";
@@ -51,6 +52,8 @@ export interface DiffQuestion {
   readonly blockCount: number;
   readonly promise: DiffPromise;
 }
+
+type Cuts = Pick<DiffQuestion, "volume" | "snapshot" | "base">;
 
 export interface DiffVerdict {
   readonly violations: readonly Violation[];
@@ -173,10 +176,10 @@ export class DiffChecker {
       base !== undefined &&
       base.branch === snapshot.branch &&
       !this.#tracker.hasCrashedBetween(base.submittedEvent, snapshot.completedEvent);
-    for (const pd of this.#extentsTouched(
-      volume,
-      this.#spans(viewAfter.segments, viewBefore?.segments ?? []),
-    )) {
+    const spans = this.#spans(viewAfter.segments, viewBefore?.segments ?? []);
+    const pds = new Set(this.#extentsTouched(volume, spans));
+    for (const { extent } of this.#dropped({ volume, snapshot, base })) pds.add(extent.pd);
+    for (const pd of pds) {
       const extent = this.#workload.geometry.extent(pd);
       const { firstBlock, blockCount } = extent;
       const undecided = { isUndecided: true };
@@ -211,22 +214,24 @@ export class DiffChecker {
   }
 
   /** Adds what was written in between and then dropped by a crash: a diff may tell of it, though it is not there. */
-  #addDropped(
-    may: BlockSet,
-    { volume, snapshot, base }: Pick<DiffQuestion, "volume" | "snapshot" | "base">,
-  ): void {
+  #addDropped(may: BlockSet, question: Cuts): void {
+    for (const { times, extent } of this.#dropped(question)) {
+      const { lts, operationId } = operationAt(times.position);
+      const operation = this.#workload.visit(lts).operations.find((one) => one.operationId === operationId);
+      if (operation === undefined || effectOf(operation.kind) === "none") continue;
+      may.addRun({ block: extent.firstBlock + operation.firstBlock, blockCount: operation.blockCount });
+    }
+  }
+
+  /** Operations that a crash between the two cuts may have dropped: their extents changed, whenever they were written. */
+  *#dropped({ volume, snapshot, base }: Cuts): Generator<{ times: OperationTimes; extent: Extent }> {
     const since = base?.submittedEvent ?? Number.NEGATIVE_INFINITY;
     if (!this.#tracker.hasCrashedBetween(since, snapshot.completedEvent)) return;
     const { geometry, window } = this.#workload;
-    for (const { position, submitted, completed, lostAt } of this.#tracker.exceptions()) {
-      if (lostAt > snapshot.completedEvent || completed < since || submitted > snapshot.completedEvent)
-        continue;
-      const { lts, operationId } = operationAt(position);
-      const extent = geometry.extent(window.pd(lts));
-      const operation = this.#workload.visit(lts).operations.find((one) => one.operationId === operationId);
-      if (extent.volume !== volume || operation === undefined || effectOf(operation.kind) === "none")
-        continue;
-      may.addRun({ block: extent.firstBlock + operation.firstBlock, blockCount: operation.blockCount });
+    for (const times of this.#tracker.exceptions()) {
+      if (times.lostAt > snapshot.completedEvent || this.#tracker.lastLossOf(times) < since) continue;
+      const extent = geometry.extent(window.pd(operationAt(times.position).lts));
+      if (extent.volume === volume) yield { times, extent };
     }
   }
 

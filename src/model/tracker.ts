@@ -220,7 +220,9 @@ export class Tracker {
     times.outcome = outcome;
     const event = ++this.#event;
     if (outcome !== "unknown") times.completed = event;
-    if (outcome !== "ok" || times.hasOverlap) this.#except(times);
+    // What was under way across a crash may have been told by the process that is gone.
+    const isLost = times.lostAt < Number.POSITIVE_INFINITY;
+    if (outcome !== "ok" || times.hasOverlap || isLost) this.#except(times);
     return event;
   }
 

@@ -30,6 +30,24 @@ describe("a permutation", () => {
     }
   });
 
+  test("is the same in 32-bit arithmetic as in that of 64 bits", () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 31 }),
+        fc.nat({ max: 2 ** 31 - 1 }),
+        fc.bigInt(0n, 2n ** 64n - 1n),
+        (e, x, seed) => {
+          const narrow = permutation(2 ** e, { seed, stream: 4n });
+          const wide = bitPermutation(e, { seed, stream: 4n });
+          const position = x % 2 ** e;
+          expect(narrow.at(position)).toBe(Number(wide.at(BigInt(position))));
+          expect(narrow.positionOf(position)).toBe(Number(wide.positionOf(BigInt(position))));
+        },
+      ),
+      { numRuns: 1000 },
+    );
+  });
+
   test("has an inverse on large domains", () => {
     fc.assert(
       fc.property(
