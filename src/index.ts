@@ -18,13 +18,8 @@ export { advance, distance, next, prev, rng, rngInverse } from "./generators/pcg
 export { type Permutation, permutation } from "./generators/permutation.ts";
 export { ContentChecker, type ContentVerdict } from "./model/content-checker.ts";
 export { Diagnosis } from "./model/diagnosis.ts";
-export {
-  type AnswerPage,
-  DiffChecker,
-  type DiffPromise,
-  type DiffQuestion,
-  type DiffVerdict,
-} from "./model/diff-checker.ts";
+export type { AnswerPage } from "./model/diff-contract.ts";
+export { DiffChecker, type DiffPromise, type DiffQuestion, type DiffVerdict } from "./model/diff-checker.ts";
 export { Ledger, type LedgerReport } from "./model/ledger.ts";
 export { Reconciler } from "./model/reconciler.ts";
 export type { SnapshotRecord } from "./model/snapshot-record.ts";

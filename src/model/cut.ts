@@ -109,7 +109,7 @@ export class Cut {
 }
 
 /** The instants at which a block could show a content, ascending and disjoint. */
-export function instantsOf(writes: readonly WriteInterval[], content: number): readonly Instants[] {
+function instantsOf(writes: readonly WriteInterval[], content: number): readonly Instants[] {
   const found: Instants[] = [];
   for (const write of writes) {
     if (contentOf(write.state) !== content) continue;

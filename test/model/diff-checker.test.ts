@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { BlockSet } from "../../src/model/block-set.ts";
-import { type AnswerPage, DiffChecker, type DiffQuestion } from "../../src/model/diff-checker.ts";
+import type { AnswerPage } from "../../src/model/diff-contract.ts";
+import { DiffChecker, type DiffQuestion } from "../../src/model/diff-checker.ts";
 import { Reconciler, sameContent } from "../../src/model/reconciler.ts";
 import { Tracker } from "../../src/model/tracker.ts";
 import type { FaultClass } from "../../src/model/violation.ts";

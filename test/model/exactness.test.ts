@@ -6,7 +6,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Cut } from "../../src/model/cut.ts";
-import { type AnswerPage, DiffChecker, type DiffQuestion } from "../../src/model/diff-checker.ts";
+import type { AnswerPage } from "../../src/model/diff-contract.ts";
+import { DiffChecker, type DiffQuestion } from "../../src/model/diff-checker.ts";
 import { explains, type WriteInterval } from "../../src/model/linearization.ts";
 import type { SnapshotRecord } from "../../src/model/snapshot-record.ts";
 import { volumeView } from "../../src/model/view.ts";

@@ -3,7 +3,7 @@
  *
  * @packageDocumentation
  */
-import type { AnswerPage } from "../../src/model/diff-checker.ts";
+import type { AnswerPage } from "../../src/model/diff-contract.ts";
 
 /** One page with a chunk of 64 blocks for each that has a block of the set. */
 export function answer(blocks: Iterable<number>): AnswerPage {

@@ -4,7 +4,8 @@
  * @packageDocumentation
  */
 import { BlockSet } from "../../model/block-set.ts";
-import type { AnswerPage, DiffQuestion } from "../../model/diff-checker.ts";
+import type { AnswerPage } from "../../model/diff-contract.ts";
+import type { DiffQuestion } from "../../model/diff-checker.ts";
 import type { Violation } from "../../model/violation.ts";
 import { type DiffPage, ServiceError } from "../../sut/port.ts";
 import { asked, failureOf } from "../asked.ts";
