@@ -24,7 +24,9 @@ checks:
   recent: { every: 50, extents: 2 }
   sample: { every: 1000, extents: 4 }
   diffs: { precision: exact }
-runner: { lts: 100000 }
+runner: { kind: sequential, lts: 100000 }
+runs: ${join(folder, "runs")}
+failures: ${join(folder, "failures")}
 `,
     );
     const { stdout, code } = await harrow(
@@ -56,6 +58,8 @@ runner: { lts: 100000 }
       (await harrow("fuzz", path, "--seed", "0xacce97", "--target", "memory", "--json")).stdout,
     );
     expect(again.historyDigest).toBe(result.historyDigest);
-    expect(again.ledger).toEqual(result.ledger);
+    // What a target promises of itself is its own.
+    const { notChecked: _, ...proven } = result.ledger;
+    expect(again.ledger).toMatchObject(proven);
   });
 });

@@ -9,7 +9,8 @@
 import type { Extent } from "../../selectors/geometry.ts";
 import type { BlockDevice, DiffPage } from "../../sut/port.ts";
 import { asked } from "../asked.ts";
-import { checkSnapshot, read } from "../extent-checks.ts";
+import { checkSnapshot } from "../extent-checks.ts";
+import { read } from "../reading.ts";
 import type { Run } from "../run.ts";
 import { expectOk } from "../target-failure.ts";
 import type { SnapshotShelf } from "./shelf.ts";

@@ -1,0 +1,72 @@
+/**
+ * Reads that matter: asked again if their outcome is unknown or a crash came between, for they change nothing.
+ *
+ * @packageDocumentation
+ */
+import type { BlockDevice } from "../sut/port.ts";
+import type { Run } from "./run.ts";
+import { TargetFailure } from "./target-failure.ts";
+
+const readTriesMax = 10;
+
+/** Blocks of a volume, from its start. */
+interface VolumeBlocks {
+  readonly firstBlock: number;
+  readonly blockCount: number;
+}
+
+/**
+ * Reads; a read whose outcome is unknown is asked again, for it changes nothing. So is one that fell into an upheaval:
+ * what it shows may be of before or after.
+ */
+export async function read(
+  run: Run,
+  device: BlockDevice,
+  { firstBlock: block, blockCount }: VolumeBlocks,
+  into: Uint8Array,
+): Promise<void> {
+  const { activity } = run;
+  for (let tries = 1; ; tries++) {
+    const count = activity.upheavalCount;
+    const isCalm = activity.upheaval === undefined;
+    const outcome = await device.read({ block, blockCount, into });
+    if (outcome.kind === "ok") {
+      if (isCalm && count === activity.upheavalCount) return;
+      await activity.upheaval;
+      tries--;
+      continue;
+    }
+    const message = `reading ${blockCount} blocks at ${block} of ${device.identity.name}: ${outcome.code}: ${outcome.message}`;
+    if (tries === readTriesMax || outcome.kind === "failed") throw new TargetFailure(message);
+    run.log.warn(`${message}; asking again`);
+  }
+}
+
+/** Reads while operations go on; each try is an observation of its own. */
+export async function observe(
+  run: Run,
+  device: BlockDevice,
+  { firstBlock: block, blockCount }: VolumeBlocks,
+  into: Uint8Array,
+) {
+  const { activity } = run;
+  for (let tries = 1; ; tries++) {
+    const count = activity.upheavalCount;
+    const isCalm = activity.upheaval === undefined;
+    const observation = run.tracker.observe();
+    const outcome = await device.read({ block, blockCount, into });
+    if (outcome.kind === "ok" && isCalm && count === activity.upheavalCount) {
+      run.tracker.observed(observation);
+      return observation;
+    }
+    run.tracker.release(observation);
+    if (outcome.kind === "ok") {
+      await activity.upheaval;
+      tries--;
+      continue;
+    }
+    const message = `reading ${blockCount} blocks at ${block} of ${device.identity.name}: ${outcome.code}: ${outcome.message}`;
+    if (tries === readTriesMax || outcome.kind === "failed") throw new TargetFailure(message);
+    run.log.warn(`${message}; asking again`);
+  }
+}

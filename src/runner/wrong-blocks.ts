@@ -1,0 +1,107 @@
+/**
+ * What is done about a block that is wrong: it is read again, explained, and reported.
+ *
+ * @packageDocumentation
+ */
+import type { Region } from "../generators/kernel.ts";
+import type { WrongBlock } from "../model/content-checker.ts";
+import type { SnapshotRecord } from "../model/snapshot-record.ts";
+import { type View, volumeView } from "../model/view.ts";
+import type { Rule, Violation } from "../model/violation.ts";
+import type { Extent } from "../selectors/geometry.ts";
+import { operationAt } from "../selectors/operations.ts";
+import type { BlockDevice } from "../sut/port.ts";
+import type { Run } from "./run.ts";
+
+/** Wrong blocks that are explained of one extent; the others are counted. */
+export const explainedPerExtentMax = 8;
+
+/** A device that shows a snapshot, and what is known of it. */
+export interface ShownSnapshot {
+  readonly device: BlockDevice;
+  readonly record: SnapshotRecord;
+  readonly rule: Rule;
+  /** Extents that were right before; those found right now are added. */
+  readonly proven?: Set<number>;
+}
+
+interface WrongExtent {
+  readonly extent: Extent;
+  readonly view: View;
+  readonly device: BlockDevice;
+  /** Holds the extent, and has room for one more block. */
+  readonly buffer: Region;
+  readonly rule?: Rule;
+  readonly shown?: ShownSnapshot;
+}
+
+/** Explains and reports the wrong blocks of an extent. */
+export async function explain(run: Run, wrong: readonly WrongBlock[], at: WrongExtent): Promise<void> {
+  const { extent, view, buffer, shown } = at;
+  const { blockSizeBytes } = run.workload.geometry;
+  for (const fault of wrong.slice(0, explainedPerExtentMax)) {
+    const bytes = buffer.bytes.slice(fault.block * blockSizeBytes, (fault.block + 1) * blockSizeBytes);
+    const rereads = await reread(run, fault, bytes, at);
+    const provenBefore = shown?.proven?.has(extent.pd) ?? false;
+    const snapshot = shown?.record.snapshot;
+    const isVolumes = shown !== undefined && !provenBefore && (await volumeShows(run, fault, bytes, at));
+    const rule = ruleOf(run, shown?.rule ?? at.rule ?? "quiescent", fault);
+    const found = { extent, wrong: fault, provenBefore, bytes, rereads };
+    run.violation(
+      run.diagnosis.explain(
+        isVolumes
+          ? { ...found, view: nowView(run, extent), rule: "quiescent", alsoInSnapshot: snapshot! }
+          : { ...found, view, rule, ...(snapshot === undefined ? {} : { snapshot }) },
+      ),
+      bytes,
+    );
+  }
+  run.unexplainedCount += Math.max(0, wrong.length - explainedPerExtentMax);
+}
+
+/** What was durable before a crash, and is missing after it, is a matter of durability. */
+export function ruleOf(run: Run, rule: Rule, { allowed }: WrongBlock): Rule {
+  const floor = Math.abs(allowed.at(-1)!);
+  const isOlderThanCrash = floor > 0 && operationAt(floor).lts <= run.crashLts;
+  return rule === "quiescent" && isOlderThanCrash ? "durability" : rule;
+}
+
+function nowView(run: Run, { volume }: Extent): View {
+  return volumeView(run.tracker, volume, run.tracker.ltsCompleteMax);
+}
+
+/** Whether the volume shows the same wrong bytes, and should show the same right ones: then the fault is its own. */
+async function volumeShows(
+  run: Run,
+  { block }: WrongBlock,
+  bytes: Uint8Array,
+  { extent, view, buffer }: WrongExtent,
+): Promise<boolean> {
+  const stateIn = (as: View): number => run.reconciler.versions(extent, block, as).next().value ?? 0;
+  if (stateIn(view) !== stateIn(nowView(run, extent))) return false;
+  const { device } = run.target.volumes[extent.volume]!;
+  const into = buffer.bytes.subarray(buffer.bytes.length - bytes.length);
+  const outcome = await device.read({ block: extent.firstBlock + block, blockCount: 1, into });
+  return outcome.kind === "ok" && Buffer.compare(into, bytes) === 0;
+}
+
+/** Tells a block that is stored wrong from one that was read wrong. */
+async function reread(
+  run: Run,
+  { block, shown }: WrongBlock,
+  seen: Uint8Array,
+  { extent, view, device, buffer }: WrongExtent,
+): Promise<NonNullable<Violation["rereads"]>> {
+  const spare = buffer.bytes.length - seen.length;
+  const into = buffer.bytes.subarray(spare);
+  let isSame = true;
+  let isRight = true;
+  for (let tries = 0; tries < run.config.checks.rereads; tries++) {
+    const outcome = await device.read({ block: extent.firstBlock + block, blockCount: 1, into });
+    if (outcome.kind !== "ok") return "failed";
+    isSame &&= Buffer.compare(into, seen) === 0;
+    isRight &&= run.content.isRight({ extent, block, view, address: buffer.address + spare });
+  }
+  if (isSame) return "same";
+  return isRight && shown === undefined ? "healed" : "changing";
+}
