@@ -54,7 +54,7 @@ program
   .option("--seed <seed>", "64 bits that decide everything, decimal or 0x…; drawn and printed if absent")
   .option("--duration <time>", "end after so long, such as 90s, 5min or 8h")
   .option("--lts <count>", "end after so many logical timestamps")
-  .option("--target <kind>", "embedded, memory or lightbits, in place of the configuration's target")
+  .option("--target <kind>", "embedded or memory, in place of the configuration's target; others need a file")
   .option("--directory <dir>", "where the embedded target keeps its volumes; in memory if absent")
   .option("--overwrite", "use volumes even if they hold data, which is destroyed")
   .option("--resume <run>", "go on with a run that was interrupted or killed, from its directory")

@@ -34,8 +34,8 @@ export interface StageEnd {
 const readsMax = 16;
 /** How far lts may run ahead of the oldest that is not complete, in depths: what the tracker holds is bounded by it. */
 const spanDepths = 32;
-/** lts that are reserved on disk at a time. */
-const reservedCount = 1024;
+/** lts that are reserved on disk at a time: those that a kill leaves unbegun are passed over when the run goes on. */
+const reservedCount = 128;
 
 export class Engine {
   readonly #run: Run;
@@ -115,16 +115,18 @@ export class Engine {
     const entered = enterVisit(this.#run, visit);
     activity.beginVisit();
     const work = async (): Promise<void> => {
+      let isPerformed = false;
       try {
         const isAsExpected =
           firstLook === undefined ||
           (await inspectFirstVisit(this.#run, { extent: visit.extent, lts, turn: firstLook }));
         // What should not be there may be someone's: it is left alone.
-        if (!isAsExpected && this.#run.isOver) abandonVisit(this.#run, entered);
-        else await performVisit(this.#run, entered);
+        isPerformed = isAsExpected || !this.#run.isOver;
+        if (isPerformed) await performVisit(this.#run, entered);
       } catch (error) {
         this.#run.fail(error);
       } finally {
+        if (!isPerformed) abandonVisit(this.#run, entered);
         activity.endVisit();
       }
     };

@@ -6,7 +6,7 @@
  *
  * @packageDocumentation
  */
-import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, statSync } from "node:fs";
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import Database from "better-sqlite3";
 import { asRunStoreError, damaged, RunStoreError } from "./run-store-error.ts";
@@ -129,7 +129,7 @@ function claimDirectory(directory: string, path: string): void {
       { cause },
     );
   try {
-    mkdirSync(directory, { recursive: true });
+    makeDirectory(resolve(directory));
     const [first] = readdirSync(directory);
     if (first !== undefined) throw notEmpty(first === "run.sqlite" ? "holds a run" : `holds ${first}`);
     closeSync(openSync(path, "wx"));
@@ -187,4 +187,11 @@ function syncDirectory(directory: string): void {
   } finally {
     closeSync(fd);
   }
+}
+
+/** Makes a directory and those above it. Node's own way never returns where the kernel makes no directories (/proc). */
+function makeDirectory(directory: string): void {
+  if (existsSync(directory)) return;
+  makeDirectory(dirname(directory));
+  mkdirSync(directory);
 }

@@ -137,6 +137,12 @@ export class RunStore implements TrackerListener {
     this.commitDurably();
   }
 
+  /** Nothing is under way, and no lts above `ltsMax` was begun: what was reserved beyond it is free again. */
+  release(ltsMax: number): void {
+    this.#progress.ltsReserved = Math.min(this.#progress.ltsReserved, ltsMax);
+    this.commitDurably();
+  }
+
   ltsComplete(lts: number): void {
     this.#progress.ltsComplete = lts;
   }

@@ -50,6 +50,8 @@ export interface ResumedRun {
 export interface RunRecorder {
   /** Durably notes that lts up to this may have been begun. */
   reserve(ltsMax: number): void;
+  /** Durably notes that nothing is under way, and that none above this was begun. */
+  release(ltsMax: number): void;
   putDocument(name: string, value: unknown): void;
   commit(): void;
   commitDurably(): void;
@@ -107,12 +109,14 @@ export class Run {
   readonly writeBuffers: BufferPool;
   readonly readBuffers: BufferPool;
   readonly extentBuffers: BufferPool;
+  readonly #isTroubled: boolean;
   readonly #fences: readonly Fence[];
   readonly #onViolation: (violation: Violation, bytes: Uint8Array | undefined) => void;
 
   constructor(options: RunOptions) {
     const { config, seed, target, resumed } = options;
     this.config = config;
+    this.#isTroubled = Object.values(config.faults).some((fault) => fault !== undefined);
     this.seed = seed;
     this.name = options.name;
     this.target = target;
@@ -197,7 +201,9 @@ export class Run {
   /** A failure of the target that the run survives. */
   targetError(message: string): void {
     this.targetErrorCount++;
-    this.log.warn(message);
+    // Trouble that was asked for is no news.
+    if (this.#isTroubled) this.log.info(message);
+    else this.log.warn(message);
   }
 
   /** Something that ends the run; the first counts. */

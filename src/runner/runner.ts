@@ -111,7 +111,9 @@ export async function performRun(run: Run, hooks: RunnerHooks): Promise<RunResul
     );
   try {
     save(run, clock.now() - started);
-    run.recorder?.commitDurably();
+    // An operation that stays in doubt keeps its lts open, and with it all that was reserved.
+    if (run.tracker.ltsCompleteMax === run.ltsBegun - 1) run.recorder?.release(run.ltsBegun - 1);
+    else run.recorder?.commitDurably();
   } catch (error) {
     run.fail(error);
   }

@@ -7,7 +7,7 @@ import { createHash, randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { Choices } from "../generators/choices.ts";
 import { type LaunchedTarget, launchEmbedded } from "../sut/embedded/launch.ts";
-import { openBlockDevice } from "../sut/block/open.ts";
+import { type BlockDeviceOptions, openBlockDevice } from "../sut/block/open.ts";
 import { type Clock, systemClock } from "../sut/clock.ts";
 import { connectController } from "../sut/initiator/controller.ts";
 import { reconnectPolicyDefault } from "../sut/initiator/reconnect.ts";
@@ -15,7 +15,7 @@ import type { ConnectNamespaces } from "../sut/lightbits/data-path.ts";
 import { connectLightbits } from "../sut/lightbits/service.ts";
 import { silentLog } from "../sut/log.ts";
 import { memoryService } from "../sut/memory.ts";
-import type { BlockDevice, Volume, VolumeService } from "../sut/port.ts";
+import { type BlockDevice, ServiceError, type Volume, type VolumeService } from "../sut/port.ts";
 import type { TargetFaults } from "../sut/target-faults.ts";
 import { ConfigError } from "./config/load.ts";
 import type { Config } from "./config/schema.ts";
@@ -131,6 +131,16 @@ function targetOf(
   };
 }
 
+/** A path that can not be used is a mistake in the configuration. */
+async function openFile(options: BlockDeviceOptions): Promise<BlockDevice> {
+  try {
+    return await openBlockDevice(options);
+  } catch (error) {
+    if (!(error instanceof ServiceError)) throw error;
+    throw new ConfigError([`target.path: ${error.message.replaceAll("sizeBytes", "geometry.volumeSize")}`]);
+  }
+}
+
 async function openBlockTarget(
   options: TargetOptions,
   { path, io, direct }: BlockTarget,
@@ -138,7 +148,7 @@ async function openBlockTarget(
 ): Promise<Target> {
   const { config, kept } = options;
   const { volumeSize, blockSize } = config.geometry;
-  const device = await openBlockDevice({
+  const device = await openFile({
     path,
     blockSizeBytes: blockSize,
     sizeBytes: volumeSize,

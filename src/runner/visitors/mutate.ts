@@ -53,7 +53,13 @@ export async function performVisit(run: Run, { visit, turns }: EnteredVisit): Pr
     const batch: Promise<Failed | undefined>[] = [];
     for (let index = first; index < end; index++)
       batch.push(perform(run, visit, operations[index]!, turns[index]));
-    await settled(batch);
+    try {
+      await settled(batch);
+    } catch (error) {
+      // Others may wait for the blocks of the batches that are not performed any more.
+      for (const turn of turns.slice(end)) if (turn !== undefined) run.order.leave(turn);
+      throw error;
+    }
     first = end;
   }
   run.tracker.endLts(lts);
