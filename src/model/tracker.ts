@@ -101,23 +101,27 @@ export class Tracker {
    * gone. Those whose outcome is known stay as they are.
    */
   interrupt(positions: Iterable<number>): void {
-    const submitted = ++this.#event;
     const completed = ++this.#event;
-    const open = new Map<number, OperationTimes>();
-    for (const record of this.#snapshots.values())
-      for (const times of record.open.values()) if (isUnderWay(times)) open.set(times.position, times);
+    // Snapshots remember of some that they had completed.
+    const known = new Map<number, OperationTimes>();
+    const inside = new Set<number>();
+    for (const record of this.#snapshots.values()) {
+      for (const times of record.open.values()) known.set(times.position, times);
+      for (const position of record.inside) inside.add(position);
+    }
     for (const position of positions) {
       const times = this.#exceptions.get(position) ??
-        open.get(position) ?? {
+        known.get(position) ?? {
           position,
-          submitted,
+          // Some time before; nobody knows when.
+          submitted: 0,
           completed: Number.POSITIVE_INFINITY,
           outcome: "inFlight",
           lostAt: Number.POSITIVE_INFINITY,
           hasOverlap: false,
           reads: undefined,
         };
-      if (!isUnderWay(times)) continue;
+      if (!isUnderWay(times) || inside.has(position)) continue;
       times.completed = completed;
       times.outcome = "unknown";
       this.#except(times);

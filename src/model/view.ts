@@ -87,8 +87,8 @@ function standingInSnapshot(
   const times = tracker.exceptionOf(position);
   if (times === undefined) return plain;
   if (times.outcome === "failed") return { standing: "out", times };
-  // The run was taken up after this snapshot: what was in it by then is in no doubt here.
-  if (times.submitted > submittedEvent) return plain;
+  // The run was taken up after this snapshot: what had ended by then is in no doubt here.
+  if (times.completed > submittedEvent) return plain;
   // What a later crash may have dropped from the volume is safe in the snapshot.
   const isLost = times.lostAt < submittedEvent;
   const isOpen = times.outcome === "unknown" || times.hasOverlap || isLost;
