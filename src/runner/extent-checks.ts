@@ -12,7 +12,7 @@ import type { Extent } from "../selectors/geometry.ts";
 import type { Read } from "../selectors/read-selector.ts";
 import { observe, read } from "./reading.ts";
 import { readAhead, type Run } from "./run.ts";
-import { explain, explainedPerExtentMax, ruleOf, type ShownSnapshot } from "./wrong-blocks.ts";
+import { explain, explainedPerExtentMax, rereadNow, ruleOf, type ShownSnapshot } from "./wrong-blocks.ts";
 
 /**
  * Reads extents of the volumes, each while nothing is under way on it, and compares them with the model.
@@ -77,8 +77,7 @@ export async function checkUnderLoad(run: Run, { extent, firstBlock, blockCount 
             rule: "exhaustive",
             provenBefore: false,
             bytes,
-            // Operations go on: a second read may rightly show something else.
-            rereads: "same",
+            rereads: await rereadNow(run, extent, wrong, bytes),
           }),
           bytes,
         );
@@ -110,18 +109,10 @@ export async function checkVisible(run: Run, extent: Extent): Promise<void> {
     for (const block of wrong.slice(0, explainedPerExtentMax)) {
       const bytes = into.slice(block * blockSizeBytes, (block + 1) * blockSizeBytes);
       const allowed = [run.reconciler.versions(extent, block, view).next().value ?? 0];
-      run.violation(
-        run.diagnosis.explain({
-          extent,
-          wrong: { block, allowed },
-          view,
-          rule: "visible",
-          provenBefore: false,
-          bytes,
-          rereads: "same",
-        }),
-        bytes,
-      );
+      const fault = { block, allowed };
+      const rereads = await rereadNow(run, extent, fault, bytes);
+      const about = { extent, wrong: fault, view, rule: "visible", provenBefore: false } as const;
+      run.violation(run.diagnosis.explain({ ...about, bytes, rereads }), bytes);
     }
     run.unexplainedCount += Math.max(0, wrong.length - explainedPerExtentMax);
   } finally {
@@ -163,7 +154,7 @@ export async function checkBeforehand(
   for (const fault of wrong.slice(0, explainedPerExtentMax)) {
     const at = (fault.block - firstBlock) * blockSizeBytes;
     const bytes = into.slice(at, at + blockSizeBytes);
-    const rereads = "same";
+    const rereads = await rereadNow(run, extent, fault, bytes);
     const found = { extent, wrong: fault, view, rule: ruleOf(run, "quiescent", fault), provenBefore: false };
     run.violation(run.diagnosis.explain({ ...found, bytes, rereads }), bytes);
   }

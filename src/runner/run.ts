@@ -109,6 +109,8 @@ export class Run {
   readonly writeBuffers: BufferPool;
   readonly readBuffers: BufferPool;
   readonly extentBuffers: BufferPool;
+  /** One block, for wrong ones to be read again: whoever has it waits for nothing else. */
+  readonly rereadBuffers: BufferPool;
   readonly #isTroubled: boolean;
   readonly #fences: readonly Fence[];
   readonly #onViolation: (violation: Violation, bytes: Uint8Array | undefined) => void;
@@ -172,6 +174,7 @@ export class Run {
     this.readBuffers = new BufferPool(kernel, { count: readCount, byteLength: operationBytes });
     // One block more than an extent, to which a wrong block is read again.
     this.extentBuffers = new BufferPool(kernel, { count: readAhead, byteLength: extentBytes });
+    this.rereadBuffers = new BufferPool(kernel, { count: 1, byteLength: geometry.blockSizeBytes });
     this.unequal = volumes.map(() => new Set());
     this.#fences = volumes.map(
       ({ device, second }) =>

@@ -6,12 +6,14 @@
 import type { Region } from "../generators/kernel.ts";
 import type { WrongBlock } from "../model/content-checker.ts";
 import type { SnapshotRecord } from "../model/snapshot-record.ts";
-import { type View, volumeView } from "../model/view.ts";
+import { liveView, type View, volumeView } from "../model/view.ts";
 import type { Rule, Violation } from "../model/violation.ts";
 import type { Extent } from "../selectors/geometry.ts";
 import { operationAt } from "../selectors/operations.ts";
 import type { BlockDevice } from "../sut/port.ts";
+import { observe } from "./reading.ts";
 import type { Run } from "./run.ts";
+import { TargetFailure } from "./target-failure.ts";
 
 /** Wrong blocks that are explained of one extent; the others are counted. */
 export const explainedPerExtentMax = 8;
@@ -86,7 +88,7 @@ async function volumeShows(
 }
 
 /** Tells a block that is stored wrong from one that was read wrong. */
-async function reread(
+export async function reread(
   run: Run,
   { block, shown }: WrongBlock,
   seen: Uint8Array,
@@ -104,4 +106,35 @@ async function reread(
   }
   if (isSame) return "same";
   return isRight && shown === undefined ? "healed" : "changing";
+}
+
+/** The same for a block of a volume on which operations go on: what it may hold is worked out anew each time. */
+export async function rereadNow(
+  run: Run,
+  extent: Extent,
+  { block, shown }: WrongBlock,
+  seen: Uint8Array,
+): Promise<NonNullable<Violation["rereads"]>> {
+  const { device } = run.target.volumes[extent.volume]!;
+  const buffer = await run.rereadBuffers.take();
+  try {
+    const into = buffer.bytes.subarray(0, seen.length);
+    let isSame = true;
+    let isRight = true;
+    for (let tries = 0; tries < run.config.checks.rereads; tries++) {
+      const at = { firstBlock: extent.firstBlock + block, blockCount: 1 };
+      const observation = await observe(run, device, at, into);
+      const view = liveView(run.tracker, extent.volume, observation);
+      isSame &&= Buffer.compare(into, seen) === 0;
+      isRight &&= run.content.isRight({ extent, block, view, address: buffer.address });
+      run.tracker.release(observation);
+    }
+    if (isSame) return "same";
+    return isRight && shown === undefined ? "healed" : "changing";
+  } catch (error) {
+    if (error instanceof TargetFailure) return "failed";
+    throw error;
+  } finally {
+    run.rereadBuffers.giveBack(buffer);
+  }
 }

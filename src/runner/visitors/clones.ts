@@ -15,6 +15,7 @@ import type { BlockDevice, Outcome } from "../../sut/port.ts";
 import { asked } from "../asked.ts";
 import { checkSnapshot } from "../extent-checks.ts";
 import { read } from "../reading.ts";
+import { reread } from "../wrong-blocks.ts";
 import type { Run } from "../run.ts";
 import { outcomeText } from "../target-failure.ts";
 import type { SnapshotShelf } from "./shelf.ts";
@@ -182,7 +183,7 @@ export class CloneVisitor {
           rule: "clone",
           provenBefore: false,
           bytes,
-          rereads: "same",
+          rereads: await reread(this.#run, fault, bytes, { extent, view, device: entry.device, buffer }),
         } as const;
         this.#run.violation(
           this.#run.diagnosis.explain({ ...about, snapshot: entry.record.snapshot }),
