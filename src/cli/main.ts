@@ -26,8 +26,11 @@ for (const name of ["SIGINT", "SIGTERM"] as const)
 
 const serveCommand = [process.execPath, ...process.execArgv, process.argv[1]!, "serve"];
 
-// A reader that closed its end has seen enough; any other error here has nobody left to tell.
-for (const stream of [process.stdout, process.stderr]) stream.on("error", () => process.exit());
+// A reader that closed its end has seen enough; any other error here has nobody left to tell. A target whose parent
+// is gone ends in order all the same: what it has in its cache was promised to survive that.
+const isTarget = process.argv[2] === "serve";
+for (const stream of [process.stdout, process.stderr])
+  stream.on("error", () => (isTarget ? stop.abort() : process.exit()));
 for (const event of ["uncaughtException", "unhandledRejection"] as const)
   process.on(event, (error: unknown) => {
     process.stderr.write(bugText(error));
