@@ -32,6 +32,11 @@ export class DurabilityLog {
     return this.#volatile.get(volume)?.length ?? 0;
   }
 
+  /** All that a crash may drop now. */
+  atStake(): readonly VolatileOperation[] {
+    return [...this.#volatile.values()].flat();
+  }
+
   completed(volume: number, operation: VolatileOperation, { isFua }: { readonly isFua: boolean }): void {
     if (!this.hasVolatileCache || isFua) return;
     const list = this.#volatile.get(volume);

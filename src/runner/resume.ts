@@ -4,9 +4,10 @@
  *
  * @packageDocumentation
  */
+import type { VolatileOperation } from "../model/durability.ts";
 import type { LedgerState } from "../model/ledger.ts";
 import { Tracker } from "../model/tracker.ts";
-import { effectOf, positionOf } from "../selectors/operations.ts";
+import { effectOf, operationAt, positionOf } from "../selectors/operations.ts";
 import type { Workload } from "../selectors/workload.ts";
 import { ServiceError } from "../sut/port.ts";
 import { asked } from "./asked.ts";
@@ -31,7 +32,8 @@ type Intent =
   | { readonly kind: "snapshot"; readonly names: readonly string[] }
   | { readonly kind: "deleteSnapshot"; readonly snapshot: number }
   | { readonly kind: "rollback"; readonly snapshot: number; readonly afterLts: number }
-  | { readonly kind: "resize"; readonly step: number };
+  | { readonly kind: "resize"; readonly step: number }
+  | { readonly kind: "crash"; readonly atStake: readonly VolatileOperation[] };
 
 /** What a new process takes over; nothing but the tracker if the run ended before it had begun. */
 export function resumedRun(memory: RunMemory): ResumedRun {
@@ -47,8 +49,19 @@ export function resumedRun(memory: RunMemory): ResumedRun {
 }
 
 /** Everything that the last process may have begun, and is not known to have ended, is in doubt. */
-export function interruptOpenLts({ tracker, workload }: Run, { ltsComplete, ltsReserved }: RunMemory): void {
+export function interruptOpenLts(run: Run, { ltsComplete, ltsReserved }: RunMemory): void {
+  const { tracker, workload, target } = run;
   tracker.interrupt(positionsBetween(workload, ltsComplete, ltsReserved));
+  // Of what is in doubt, one of two volumes may have what the other has not.
+  for (const { position } of tracker.exceptions()) {
+    const { lts, operationId } = operationAt(position);
+    const { extent, operations } = workload.visit(lts);
+    if (target.volumes[extent.volume]!.second === undefined) continue;
+    const operation = operations.find((one) => one.operationId === operationId);
+    if (operation === undefined) continue;
+    for (let index = 0; index < operation.blockCount; index++)
+      run.unequal[extent.volume]!.add(extent.firstBlock + operation.firstBlock + index);
+  }
 }
 
 function* positionsBetween(workload: Workload, ltsComplete: number, ltsReserved: number): Generator<number> {
@@ -98,6 +111,12 @@ async function settleIntent(
       for (const name of intent.names)
         run.ledger.notChecked(`snapshot ${name}`, "the run was ended while it was being taken");
       break;
+    case "crash": {
+      const crashEvent = run.tracker.crashed();
+      for (const operation of intent.atStake) run.tracker.lose(operation.position, crashEvent, operation);
+      run.crashLts = run.tracker.ltsStartedMax;
+      break;
+    }
     case "resize":
     case undefined:
       break;

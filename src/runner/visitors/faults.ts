@@ -88,6 +88,17 @@ export class FaultVisitor {
     const { tracker, durability, target, workload } = this.#run;
     // Flushes that complete while the target goes down and comes back may be of either process: they prove nothing.
     durability.suspend(tracker.lastEvent);
+    // Killed from here on, the next process must know what may be lost.
+    const inFlight = [...tracker.recentTimes()].filter(
+      ({ completed }) => completed === Number.POSITIVE_INFINITY,
+    );
+    const atStake = [...durability.atStake(), ...inFlight].map(({ position, submitted, completed }) => ({
+      position,
+      submitted,
+      completed: Math.min(completed, tracker.lastEvent),
+    }));
+    this.#run.recorder?.putDocument("intent", { kind: "crash", atStake });
+    this.#run.recorder?.commitDurably();
     this.#isCrashing = true;
     await faults.crash();
     this.#isCrashing = false;
@@ -108,6 +119,8 @@ export class FaultVisitor {
       for (let block = first; block < first + blockCount; block++)
         this.#run.unequal[extent.volume]!.add(block);
     }
+    this.#run.recorder?.putDocument("intent", null);
+    this.#run.recorder?.commitDurably();
     this.#run.crashLts = tracker.ltsStartedMax;
     this.#run.visible.forget();
     return lost.map(({ position }) => position);
