@@ -94,7 +94,7 @@ export class Diagnosis {
     if (state === 0) return "zeros: no operation ever touched the block";
     if (state === someZeros) return "zeros, made by one of several operations";
     const { lts, operationId } = operationAt(state);
-    const kind = this.#operation(state)?.kind ?? "operation";
+    const kind = this.#workload.operationOf(state)?.operation.kind ?? "operation";
     return state > 0
       ? `data of lts ${lts}, operation ${operationId} (${kind})`
       : `zeros, made by lts ${lts}, operation ${operationId} (${kind})`;
@@ -399,15 +399,9 @@ export class Diagnosis {
     return undefined;
   }
 
-  #operation(state: number) {
-    const { lts, operationId } = operationAt(state);
-    return this.#workload.visit(lts).operations.find((operation) => operation.operationId === operationId);
-  }
-
   #reference(state: number, role: OperationReference["role"]): OperationReference {
+    const { extent, operation } = this.#workload.operationOf(state)!;
     const { lts, operationId } = operationAt(state);
-    const { extent } = this.#workload.visit(lts);
-    const operation = this.#operation(state)!;
     return {
       lts,
       operationId,

@@ -13,7 +13,7 @@
  *
  * @packageDocumentation
  */
-import { effectOf, operationAt } from "../selectors/operations.ts";
+import { effectOf, type Operation } from "../selectors/operations.ts";
 import type { Extent } from "../selectors/geometry.ts";
 import type { Workload } from "../selectors/workload.ts";
 import { type BlockRun, BlockSet } from "./block-set.ts";
@@ -29,7 +29,6 @@ import {
 import { someZeros } from "./linearization.ts";
 import { type Reconciler, sameContent } from "./reconciler.ts";
 import type { SnapshotRecord } from "./snapshot-record.ts";
-import type { OperationTimes } from "./operation-times.ts";
 import type { Tracker } from "./tracker.ts";
 import { type Segment, snapshotView } from "./view.ts";
 import type { FaultClass, OperationReference, Violation } from "./violation.ts";
@@ -198,23 +197,20 @@ export class DiffChecker {
 
   /** Adds what was written in between and then dropped by a crash: a diff may tell of it, though it is not there. */
   #addDropped(may: BlockSet, question: Cuts): void {
-    for (const { times, extent } of this.#dropped(question)) {
-      const { lts, operationId } = operationAt(times.position);
-      const operation = this.#workload.visit(lts).operations.find((one) => one.operationId === operationId);
-      if (operation === undefined || effectOf(operation.kind) === "none") continue;
+    for (const { extent, operation } of this.#dropped(question)) {
+      if (effectOf(operation.kind) === "none") continue;
       may.addRun({ block: extent.firstBlock + operation.firstBlock, blockCount: operation.blockCount });
     }
   }
 
   /** Operations that a crash between the two cuts may have dropped: their extents changed, whenever they were written. */
-  *#dropped({ volume, snapshot, base }: Cuts): Generator<{ times: OperationTimes; extent: Extent }> {
+  *#dropped({ volume, snapshot, base }: Cuts): Generator<{ extent: Extent; operation: Operation }> {
     const since = base?.submittedEvent ?? Number.NEGATIVE_INFINITY;
     if (!this.#tracker.hasCrashedBetween(since, snapshot.completedEvent)) return;
-    const { geometry, window } = this.#workload;
     for (const times of this.#tracker.exceptions()) {
       if (times.lostAt > snapshot.completedEvent || this.#tracker.lastLossOf(times) < since) continue;
-      const extent = geometry.extent(window.pd(operationAt(times.position).lts));
-      if (extent.volume === volume) yield { times, extent };
+      const found = this.#workload.operationOf(times.position);
+      if (found?.extent.volume === volume) yield found;
     }
   }
 

@@ -73,7 +73,7 @@ export class DurabilityLog {
    * it was done after the crash.
    */
   crashed(): readonly VolatileOperation[] {
-    const lost = [...this.#volatile.values()].flat();
+    const lost = this.atStake();
     for (const [volume, operations] of this.#volatile) {
       const left = operations.filter(({ completed }) => completed > this.#suspendedAt);
       if (left.length === 0) this.#volatile.delete(volume);

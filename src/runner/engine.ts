@@ -69,7 +69,12 @@ export class Engine {
     const depth = stage.kind === "sequential" ? 1 : stage.depth;
     const span = depth * spanDepths;
     for (;;) {
-      while (activity.gate !== undefined) await activity.gate;
+      // What begins while the target goes down could not be told to the next process, if this one is killed.
+      const pause = activity.gate ?? activity.upheaval;
+      if (pause !== undefined) {
+        await pause;
+        continue;
+      }
       const slot = activity.fewerVisitsThan(depth);
       if (slot !== undefined) {
         await slot;

@@ -7,7 +7,7 @@
 import type { VolatileOperation } from "../model/durability.ts";
 import type { LedgerState } from "../model/ledger.ts";
 import { Tracker } from "../model/tracker.ts";
-import { effectOf, operationAt, positionOf } from "../selectors/operations.ts";
+import { effectOf, positionOf } from "../selectors/operations.ts";
 import type { Workload } from "../selectors/workload.ts";
 import { ServiceError } from "../sut/port.ts";
 import { asked } from "./asked.ts";
@@ -50,17 +50,13 @@ export function resumedRun(memory: RunMemory): ResumedRun {
 
 /** Everything that the last process may have begun, and is not known to have ended, is in doubt. */
 export function interruptOpenLts(run: Run, { ltsComplete, ltsReserved }: RunMemory): void {
-  const { tracker, workload, target } = run;
+  const { tracker, workload } = run;
   tracker.interrupt(positionsBetween(workload, ltsComplete, ltsReserved));
+  if (!run.config.checks.secondVolume) return;
   // Of what is in doubt, one of two volumes may have what the other has not.
   for (const { position } of tracker.exceptions()) {
-    const { lts, operationId } = operationAt(position);
-    const { extent, operations } = workload.visit(lts);
-    if (target.volumes[extent.volume]!.second === undefined) continue;
-    const operation = operations.find((one) => one.operationId === operationId);
-    if (operation === undefined) continue;
-    for (let index = 0; index < operation.blockCount; index++)
-      run.unequal[extent.volume]!.add(extent.firstBlock + operation.firstBlock + index);
+    const found = workload.operationOf(position);
+    if (found !== undefined) run.unequal.add(found.extent, found.operation);
   }
 }
 

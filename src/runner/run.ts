@@ -26,6 +26,7 @@ import { Fence } from "./fences.ts";
 import { type DigestLink, HistoryDigest } from "./history-digest.ts";
 import type { RunLog } from "./run-log.ts";
 import type { Target } from "./target.ts";
+import { UnequalBlocks } from "./unequal-blocks.ts";
 import { workloadShape } from "./workload-shape.ts";
 
 /** Extents that are read at the same time by a check. */
@@ -96,7 +97,7 @@ export class Run {
   readonly activity = new Activity();
   readonly violations: Violation[] = [];
   /** Blocks of each volume of which the two devices need not agree: an operation failed on one of them. */
-  readonly unequal: readonly Set<number>[];
+  readonly unequal: UnequalBlocks;
   /** Wrong blocks that were found beyond those explained. */
   unexplainedCount = 0;
   targetErrorCount = 0;
@@ -175,7 +176,7 @@ export class Run {
     // One block more than an extent, to which a wrong block is read again.
     this.extentBuffers = new BufferPool(kernel, { count: readAhead, byteLength: extentBytes });
     this.rereadBuffers = new BufferPool(kernel, { count: 1, byteLength: geometry.blockSizeBytes });
-    this.unequal = volumes.map(() => new Set());
+    this.unequal = new UnequalBlocks(volumes.length);
     this.#fences = volumes.map(
       ({ device, second }) =>
         new Fence(

@@ -12,7 +12,7 @@ import { CloneSelector, type CloneVisit } from "./clone-selector.ts";
 import { type ControlOptions, ControlSchedule } from "./control-schedule.ts";
 import { ExtentWindow, type WindowOptions } from "./extent-window.ts";
 import type { Extent, Geometry } from "./geometry.ts";
-import type { Operation } from "./operations.ts";
+import { type Operation, operationAt } from "./operations.ts";
 import { type Read, type ReadOptions, ReadSelector } from "./read-selector.ts";
 import { type GrowthOptions, SizeSchedule } from "./size-schedule.ts";
 
@@ -77,6 +77,14 @@ export class Workload {
     const extent = this.geometry.extent(this.window.pd(lts));
     if (!this.sizes.hasExtent(extent, lts)) return undefined;
     return this.#blocks.operationOn(lts, block, extent.blockCount);
+  }
+
+  /** The operation at a position, of either sign, with its extent; absent if the history has none there. */
+  operationOf(position: number): { readonly extent: Extent; readonly operation: Operation } | undefined {
+    const { lts, operationId } = operationAt(position);
+    const { extent, operations } = this.visit(lts);
+    const operation = operations.find((one) => one.operationId === operationId);
+    return operation === undefined ? undefined : { extent, operation };
   }
 
   /**

@@ -85,7 +85,7 @@ export class FaultVisitor {
 
   /** @returns Operations that need not be there any more. */
   async #goDown(faults: TargetFaults): Promise<readonly number[]> {
-    const { tracker, durability, target, workload } = this.#run;
+    const { config, tracker, durability, target, unequal, workload } = this.#run;
     // Flushes that complete while the target goes down and comes back may be of either process: they prove nothing.
     durability.suspend(tracker.lastEvent);
     // Killed from here on, the next process must know what may be lost.
@@ -111,13 +111,8 @@ export class FaultVisitor {
     for (const operation of lost) {
       tracker.lose(operation.position, crashEvent, operation);
       // Two volumes need not lose the same.
-      const { lts, operationId } = operationAt(operation.position);
-      const { extent, operations } = workload.visit(lts);
-      if (target.volumes[extent.volume]!.second === undefined) continue;
-      const { firstBlock, blockCount } = operations.find((one) => one.operationId === operationId)!;
-      const first = extent.firstBlock + firstBlock;
-      for (let block = first; block < first + blockCount; block++)
-        this.#run.unequal[extent.volume]!.add(block);
+      const found = workload.operationOf(operation.position);
+      if (config.checks.secondVolume && found !== undefined) unequal.add(found.extent, found.operation);
     }
     this.#run.recorder?.putDocument("intent", null);
     this.#run.recorder?.commitDurably();

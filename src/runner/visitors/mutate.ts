@@ -255,20 +255,11 @@ async function issueToBoth(
       `${describe(visit, operation, other)}; the second volume can not be reached any more, so it stays in doubt`,
     );
   const isDone = outcome.kind === "ok" && other.kind === "ok";
-  noteUnequal(run, visit, operation, isDone && run.tracker.timesOf(payload.position)?.hasOverlap === false);
+  // In another order the two may also come to differ.
+  if (isDone && run.tracker.timesOf(payload.position)?.hasOverlap === false)
+    run.unequal.delete(visit.extent, operation);
+  else run.unequal.add(visit.extent, operation);
   return outcome;
-}
-
-/** Blocks of which only one of two volumes may have taken an operation, or in another order, need not be equal until the next one. */
-function noteUnequal(run: Run, { extent }: Visit, operation: Operation, isDone: boolean): void {
-  if (effectOf(operation.kind) === "none") return;
-  const unequal = run.unequal[extent.volume]!;
-  if (isDone && unequal.size === 0) return;
-  for (let index = 0; index < operation.blockCount; index++) {
-    const block = extent.firstBlock + operation.firstBlock + index;
-    if (isDone) unequal.delete(block);
-    else unequal.add(block);
-  }
 }
 
 /** Fills the buffers: what to write, and for a compare that is to fail, an expectation that is wrong in one bit. */
