@@ -8,6 +8,7 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { checkConfigs, printSchema, showConfig } from "./config-commands.ts";
 import { exitCodes } from "./exit-codes.ts";
+import { type GalleryFlags, gallery } from "./gallery.ts";
 import { bugText, type FuzzFlags, fuzz } from "./fuzz.ts";
 import { logLevels } from "./log.ts";
 import { type ServeFlags, serve } from "./serve.ts";
@@ -90,11 +91,38 @@ program
       .implies({ volatileCache: true }),
   )
   .option("--token-env <name>", "environment variable with the bearer token that the control plane asks for")
+  .option(
+    "--bug <class>",
+    "make the mistake of a class of the gallery, such as M42; see harrow gallery --list",
+  )
+  .addOption(new Option("--bug-seed <seed>", "decides where and when it is made (0)").argParser(anySeed))
   .option("--exit-with-parent", "end when standard input closes; its lines bring about faults")
   .addOption(logLevel())
   .addOption(logJson())
   .action(async (flags: ServeFlags) => {
     process.exitCode = await serve(flags, { version, signal: stop.signal });
+  });
+
+program
+  .command("gallery")
+  .description("show fault classes to the checkers, and print who noticed them")
+  .argument("[class...]", "such as M16; all of them if none is named")
+  .option(
+    "--seeds <count>",
+    "runs of each class, each with the fault, without it, and with nobody looking",
+    seedCount,
+    3,
+  )
+  .option("--seed <seed>", "the first seed", anySeed, 1n)
+  .option("--list", "only say what there is")
+  .option("--json", "print one JSON object")
+  .option("--markdown", "print the table of the README")
+  .addHelpText(
+    "after",
+    "\nExit codes: 0 all as promised, 1 a class survived, had another name, or was found where nothing should be, 2 bad usage, 130 interrupted.",
+  )
+  .action(async (classes: string[], flags: GalleryFlags) => {
+    process.exitCode = await gallery(classes, flags, { serveCommand, signal: stop.signal });
   });
 
 const config = program.command("config").description("check, show or describe configurations");
@@ -133,6 +161,19 @@ function port(text: string): number {
   const value = Number(text);
   if (!/^\d+$/.test(text) || value > 65_535)
     throw new InvalidArgumentError("expected a port from 0 to 65535");
+  return value;
+}
+
+function anySeed(text: string): bigint {
+  if (!/^\d{1,20}$/.test(text) || BigInt(text) >= 2n ** 64n)
+    throw new InvalidArgumentError("expected an integer from 0 to 2^64 - 1");
+  return BigInt(text);
+}
+
+function seedCount(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value < 1 || value > 10_000)
+    throw new InvalidArgumentError("expected an integer from 1 to 10000");
   return value;
 }
 

@@ -3,6 +3,7 @@
  *
  * @packageDocumentation
  */
+import { bugOf } from "../gallery/serve-bug.ts";
 import { serveProcess } from "../sut/embedded/process.ts";
 import { StoreError } from "../sut/store/port.ts";
 import { exitCodes } from "./exit-codes.ts";
@@ -17,6 +18,8 @@ export interface ServeFlags {
   readonly volatileCacheSeed?: number;
   readonly tokenEnv?: string;
   readonly exitWithParent?: true;
+  readonly bug?: string;
+  readonly bugSeed?: bigint;
   readonly logLevel: LogLevel;
   readonly logJson?: true;
 }
@@ -32,6 +35,11 @@ export async function serve(
     process.stderr.write(`harrow serve: ${flags.tokenEnv} is not set, though --token-env names it\n`);
     return exitCodes.usage;
   }
+  const bug = flags.bug === undefined ? undefined : bugOf(flags.bug, flags.bugSeed ?? 0n, process.stdout);
+  if (typeof bug === "string") {
+    process.stderr.write(`harrow serve: ${bug}\n`);
+    return exitCodes.usage;
+  }
   try {
     await serveProcess(
       {
@@ -39,6 +47,7 @@ export async function serve(
           ...(flags.directory === undefined
             ? { kind: "memory" }
             : { kind: "directory", path: flags.directory }),
+          ...(bug !== undefined && { bug }),
           ...(flags.volatileCache && { volatileCache: { seed: flags.volatileCacheSeed ?? 0 } }),
         },
         host: flags.host,

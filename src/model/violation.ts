@@ -18,7 +18,8 @@ export type Rule =
   | "durability"
   | "compare"
   | "size"
-  | "second-volume";
+  | "second-volume"
+  | "liveness";
 
 /**
  * Classes of fault, named from the evidence itself.
@@ -39,7 +40,7 @@ export type Rule =
  *
  * Of commands and volumes: `wrong-compare` a compare-and-write that should have succeeded was refused, or the other
  * way round; `wrong-size` a volume or snapshot is not as large as it was made; `lost-snapshot` one that was acknowledged is gone; `volumes-differ` two volumes of one
- * history.
+ * history; `no-completion` a command that did not complete in time, though nobody had put the target to trouble.
  */
 export type FaultClass =
   | "lost-write"
@@ -70,7 +71,8 @@ export type FaultClass =
   | "wrong-compare"
   | "wrong-size"
   | "lost-snapshot"
-  | "volumes-differ";
+  | "volumes-differ"
+  | "no-completion";
 
 /** An operation with its place in the history. */
 export interface OperationReference {

@@ -74,6 +74,25 @@ export interface TargetOptions {
   readonly clock?: Clock;
   /** The volumes of a run that goes on, by number. */
   readonly kept?: readonly KeptVolume[];
+  readonly spoiled?: SpoiledTarget;
+}
+
+/** Faults on purpose, between a run and its target. */
+export interface SpoiledTarget {
+  /** Puts a service in the place of the target's own. */
+  readonly service?: (service: VolumeService, clock: Clock) => VolumeService;
+  readonly faults?: (faults: TargetFaults, service: VolumeService) => TargetFaults;
+  /** Of the embedded target: gives the URL by which its control plane, at `url`, is to be reached. */
+  readonly restVia?: (url: string) => Promise<string>;
+  /** Of the embedded target: gives the address by which its data path is to be reached. */
+  readonly nvmeVia?: (address: Address) => Promise<Address>;
+  /** Told what the embedded target says beside its answers, line by line. */
+  readonly onLine?: (line: string) => void;
+}
+
+interface Address {
+  readonly host: string;
+  readonly port: number;
 }
 
 /** NQN of a host that is named by a UUID (NVM Express Base Specification, NVMe Qualified Names). */
@@ -100,7 +119,7 @@ export async function openTarget(options: TargetOptions): Promise<Target> {
   const { config } = options;
   try {
     if (config.target.kind === "block") return await openBlockTarget(options, config.target, opened);
-    const { service, description, volumeUuids } = await openService(options, opened);
+    const { service, description, volumeUuids } = spoil(options, opened, await openService(options, opened));
     const volumes: TargetVolume[] = [];
     for (let index = 0; index < config.geometry.volumes; index++)
       volumes.push(await openVolume(options, service, opened, { index, uuid: volumeUuids?.[index] }));
@@ -110,6 +129,22 @@ export async function openTarget(options: TargetOptions): Promise<Target> {
     if (opened.failure !== undefined) throw new TargetFailure(opened.failure, { cause: error });
     throw error;
   }
+}
+
+interface FoundService {
+  readonly service: VolumeService;
+  readonly description: string;
+  readonly volumeUuids?: readonly string[];
+}
+
+function spoil(
+  { spoiled, clock = systemClock }: TargetOptions,
+  opened: Opened,
+  found: FoundService,
+): FoundService {
+  const service = spoiled?.service?.(found.service, clock) ?? found.service;
+  if (opened.faults !== undefined) opened.faults = spoiled?.faults?.(opened.faults, service) ?? opened.faults;
+  return { ...found, service };
 }
 
 function targetOf(
@@ -187,9 +222,9 @@ async function close({ closers, failure }: Opened, log: RunLog): Promise<void> {
 }
 
 async function openService(
-  { config, seed, log, serveCommand, environment, clock = systemClock }: TargetOptions,
+  { config, seed, log, serveCommand, environment, spoiled, clock = systemClock }: TargetOptions,
   opened: Opened,
-): Promise<{ service: VolumeService; description: string; volumeUuids?: readonly string[] }> {
+): Promise<FoundService> {
   const target = config.target as ServiceTarget;
   // Delays before another try are spread by chance; they are no part of the history.
   const jitter = new Choices(seed, jitterStream);
@@ -212,7 +247,13 @@ async function openService(
         ...(target.volatileCache
           ? { volatileCache: true, volatileCacheSeed: Number(seed & 0xffffffffn) }
           : {}),
-        service: { connectNamespaces: connectNamespaces(target, log, { random, clock }), random, clock },
+        ...(spoiled?.restVia === undefined ? {} : { apiVia: spoiled.restVia }),
+        ...(spoiled?.onLine === undefined ? {} : { onLine: spoiled.onLine }),
+        service: {
+          connectNamespaces: connectVia(spoiled?.nvmeVia, connectNamespaces(target, log, { random, clock })),
+          random,
+          clock,
+        },
       });
       opened.faults = launched.faults;
       opened.closers.push(() => launched[Symbol.asyncDispose]());
@@ -278,6 +319,12 @@ function connectNamespaces(
       log: { ...silentLog, info: (message) => log.info(message), warn: (message) => log.warn(message) },
     });
   };
+}
+
+/** Connects by way of another address for the target's own. */
+function connectVia(via: SpoiledTarget["nvmeVia"], connect: ConnectNamespaces): ConnectNamespaces {
+  if (via === undefined) return connect;
+  return async (where) => connect({ ...where, endpoints: await Promise.all(where.endpoints.map(via)) });
 }
 
 /** Hosts keep NQN and id one to one: the UUID that the NQN names, or one made from it. */

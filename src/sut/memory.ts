@@ -18,6 +18,7 @@ import {
   type Volume,
   type VolumeService,
 } from "./port.ts";
+import type { StoreBug } from "./store/bug.ts";
 import { openStore } from "./store/open.ts";
 import {
   type ChangedChunk,
@@ -47,11 +48,13 @@ const serviceCodes: Readonly<Record<StoreErrorCode, ServiceErrorCode>> = {
  * Makes an empty volume service in memory.
  *
  * @param options.diffPageRanges - Most ranges in one page of a diff, at least 1.
+ * @param options.bug - A mistake on purpose.
  */
 export async function memoryService(
-  options: { readonly diffPageRanges?: number } = {},
+  options: { readonly diffPageRanges?: number; readonly bug?: StoreBug } = {},
 ): Promise<VolumeService> {
-  const store = await openStore({ kind: "memory" });
+  const { bug } = options;
+  const store = await openStore({ kind: "memory", ...(bug !== undefined && { bug }) });
   return new MemoryService(store, options.diffPageRanges ?? diffPageRangesDefault);
 }
 

@@ -3,7 +3,7 @@ import { describeViolation } from "../../src/model/violation.ts";
 import { memoryRun } from "../support/memory-run.ts";
 import { randomRun, type Trouble } from "../support/random-run.ts";
 
-/** A run that comes to a stand is an error; see `jittery-clock.ts`. */
+/** A run that comes to a stand is an error; see `src/gallery/jittery/clock.ts`. */
 async function expectConsistent(seed: bigint, trouble: Trouble) {
   const result = await memoryRun({ seed, ...randomRun(seed, trouble) });
   expect(result.violations.map(describeViolation)).toEqual([]);

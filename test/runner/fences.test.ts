@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { Fence } from "../../src/runner/fences.ts";
 import { memoryService } from "../../src/sut/memory.ts";
 import { type BlockDevice, ok, type Outcome } from "../../src/sut/port.ts";
-import { proxied } from "../support/replacing.ts";
+import { replaced } from "../../src/gallery/port-lies.ts";
 
 const lost: Outcome = { kind: "unknown", code: "ERR_CONNECTION_LOST", message: "lost" };
 const gone: Outcome = { kind: "failed", code: "ERR_NAMESPACE_GONE", message: "gone" };
@@ -13,7 +13,7 @@ async function deviceWithReads(): Promise<{ device: BlockDevice; reads: ((outcom
   const service = await memoryService();
   const { uuid } = await service.createVolume({ name: "v", sizeBytes: 4096, sectorSizeBytes: 4096 });
   const reads: ((outcome: Outcome) => void)[] = [];
-  const device = proxied(await service.openVolume(uuid), {
+  const device = replaced(await service.openVolume(uuid), {
     read: () => new Promise<Outcome>((resolve) => reads.push(resolve)),
   });
   return { device, reads };
@@ -76,7 +76,7 @@ describe("a fence", () => {
     await tick();
     reads[0]!(gone);
     await expect(refused).resolves.toBe(false);
-    const silent = new Fence([proxied(device, { read: () => Promise.resolve(lost) })], into);
+    const silent = new Fence([replaced(device, { read: () => Promise.resolve(lost) })], into);
     await expect(silent.passed()).resolves.toBe(false);
   });
 });

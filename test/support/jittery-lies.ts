@@ -3,126 +3,11 @@
  *
  * @packageDocumentation
  */
+import { BlockLog, type Change, logged, opening, replaced, showing } from "../../src/gallery/port-lies.ts";
 import { type Clock, delay } from "../../src/sut/clock.ts";
-import {
-  type BlockDevice,
-  type BlockRange,
-  ok,
-  type Outcome,
-  type VolumeService,
-} from "../../src/sut/port.ts";
-import { proxied } from "./replacing.ts";
+import { type BlockRange, ok, type VolumeService } from "../../src/sut/port.ts";
 
 type Wrap = (service: VolumeService, clock: Clock) => VolumeService;
-
-/** A change of one block. */
-interface Change {
-  readonly bytes: Uint8Array;
-  readonly submitted: number;
-  /** Infinite before, and if its outcome is not known. */
-  completed: number;
-}
-
-/** What was done to the blocks of one volume. */
-class BlockLog {
-  readonly #changes = new Map<number, Change[]>();
-
-  /** In the order of submission. */
-  of(block: number): readonly Change[] {
-    return this.#changes.get(block) ?? [];
-  }
-
-  get blocks(): readonly number[] {
-    return [...this.#changes.keys()];
-  }
-
-  /** The block's last change was complete by a time, and nothing else was under way on it then or since. */
-  isCalm(block: number, by: number): boolean {
-    return this.of(block).every(({ completed }) => completed < by);
-  }
-
-  add(
-    { block, blockCount }: BlockRange,
-    from: Uint8Array | undefined,
-    size: number,
-    now: number,
-  ): readonly Change[] {
-    return Array.from({ length: blockCount }, (_, index) => {
-      const bytes = from?.slice(index * size, (index + 1) * size) ?? new Uint8Array(size);
-      const change = { bytes, submitted: now, completed: Number.POSITIVE_INFINITY };
-      const all = this.#changes.get(block + index);
-      if (all === undefined) this.#changes.set(block + index, [change]);
-      else all.push(change);
-      return change;
-    });
-  }
-}
-
-/** A service of which the changes of volumes are logged, by their UUIDs. */
-function logged(service: VolumeService, clock: Clock, logs: Map<string, BlockLog>): VolumeService {
-  return {
-    ...service,
-    openVolume: async (uuid) => {
-      const device = await service.openVolume(uuid);
-      const log = logs.get(uuid) ?? new BlockLog();
-      logs.set(uuid, log);
-      const { blockSizeBytes: size } = device.capabilities;
-      const note = async (
-        range: BlockRange,
-        from: Uint8Array | undefined,
-        act: () => Promise<Outcome>,
-      ): Promise<Outcome> => {
-        const changes = log.add(range, from, size, clock.now());
-        const outcome = await act();
-        if (outcome.kind === "ok") for (const change of changes) change.completed = clock.now();
-        return outcome;
-      };
-      return proxied(device, {
-        write: (request) => note(request, request.from, () => device.write(request)),
-        writeZeroes: (request) => note(request, undefined, () => device.writeZeroes(request)),
-        deallocate: (request) => note(request.ranges[0]!, undefined, () => device.deallocate(request)),
-      });
-    },
-    [Symbol.asyncDispose]: async () => service[Symbol.asyncDispose](),
-  };
-}
-
-/** Reads of a device that show other bytes of some blocks. */
-function showing(device: BlockDevice, bytesOf: (block: number, range: BlockRange) => Uint8Array | undefined) {
-  const { blockSizeBytes: size } = device.capabilities;
-  return proxied(device, {
-    read: async (request) => {
-      const outcome = await device.read(request);
-      for (let index = 0; index < request.blockCount; index++) {
-        const bytes = bytesOf(request.block + index, request);
-        if (bytes !== undefined) request.into.set(bytes, index * size);
-      }
-      return outcome;
-    },
-  });
-}
-
-/** A service whose volumes and snapshots are opened as something else. */
-function opening(
-  service: VolumeService,
-  as: {
-    readonly volume?: (uuid: string, device: BlockDevice) => BlockDevice;
-    readonly snapshot?: (uuid: string, device: BlockDevice) => BlockDevice;
-  },
-): VolumeService {
-  return {
-    ...service,
-    openVolume: async (uuid) => {
-      const device = await service.openVolume(uuid);
-      return as.volume?.(uuid, device) ?? device;
-    },
-    openSnapshot: async (uuid) => {
-      const device = await service.openSnapshot(uuid);
-      return as.snapshot?.(uuid, device) ?? device;
-    },
-    [Symbol.asyncDispose]: async () => service[Symbol.asyncDispose](),
-  };
-}
 
 /** Reads of a few blocks show the version before the newest, which has long been there. */
 export const readsStale: Wrap = (service, clock) => {
@@ -147,7 +32,7 @@ export const readsGoBack: Wrap = (service, clock) => {
   // Completions are late, so that there is time to look.
   const slow = opening(service, {
     volume: (_, device) =>
-      proxied(device, {
+      replaced(device, {
         write: async (request) => {
           const outcome = await device.write(request);
           await delay(clock, 100, undefined);
@@ -159,7 +44,7 @@ export const readsGoBack: Wrap = (service, clock) => {
     volume: (uuid, device) => {
       const { blockSizeBytes: size } = device.capabilities;
       const log = logs.get(uuid)!;
-      return proxied(device, {
+      return replaced(device, {
         read: async (request) => {
           const began = clock.now();
           const outcome = await device.read(request);
@@ -200,7 +85,7 @@ export const tearsSnapshots: Wrap = (service, clock) => {
       const device = await service.openSnapshot(uuid);
       const first = await service.openSnapshot(earlier.get(uuid)!);
       const { blockSizeBytes: size } = device.capabilities;
-      return proxied(device, {
+      return replaced(device, {
         read: async (request) => {
           const outcome = await device.read(request);
           const older = new Uint8Array(request.into.length);
@@ -323,7 +208,7 @@ export const growthShowsOldData: Wrap = (service) => ({
 
 /** Open devices never see that their volume has grown. */
 export const growthIsNotSeen: Wrap = (service) =>
-  opening(service, { volume: (_, device) => proxied(device, { blockCount: device.blockCount }) });
+  opening(service, { volume: (_, device) => replaced(device, { blockCount: device.blockCount }) });
 
 /** Compares say the opposite of what they found: `holds` for those that should fail, or the other way round. */
 export function comparesLie(holds: boolean): Wrap {
@@ -331,7 +216,7 @@ export function comparesLie(holds: boolean): Wrap {
     let compares = 0;
     return opening(service, {
       volume: (_, device) =>
-        proxied(device, {
+        replaced(device, {
           compareAndWrite: async (request) => {
             if (++compares < 5) return device.compareAndWrite(request);
             if (holds) return device.write(request);
@@ -349,7 +234,7 @@ export const writesHaunt: Wrap = (service, clock) => {
   let writes = 0;
   return opening(logged(service, clock, logs), {
     volume: (uuid, device) =>
-      proxied(device, {
+      replaced(device, {
         write: async (request) => {
           if (++writes % 20 !== 0) return device.write(request);
           await delay(clock, 10, undefined);
@@ -383,7 +268,7 @@ export function dropsWriteOf(number: number): Wrap {
       volume: (_, device) => {
         if (opened++ !== number) return device;
         let writes = 0;
-        return proxied(device, {
+        return replaced(device, {
           write: (request) => (++writes % 50 === 0 ? Promise.resolve(ok) : device.write(request)),
         });
       },

@@ -15,8 +15,8 @@ import { type ServiceFaults, withServiceFaults } from "../../src/sut/faults.ts";
 import { memoryService } from "../../src/sut/memory.ts";
 import type { VolumeService } from "../../src/sut/port.ts";
 import type { TargetFaults } from "../../src/sut/target-faults.ts";
-import { JitteryClock } from "./jittery-clock.ts";
-import { type JitteryOptions, JitteryTarget } from "./jittery-service.ts";
+import { JitteryClock } from "../../src/gallery/jittery/clock.ts";
+import { type JitteryOptions, JitteryTarget } from "../../src/gallery/jittery/target.ts";
 
 /** A few MiB, all of it written again and again, with snapshots and every check. */
 export const smallConfig = `

@@ -4,7 +4,7 @@
  * @packageDocumentation
  */
 import { Choices } from "../../src/generators/choices.ts";
-import type { JitteryOptions } from "./jittery-service.ts";
+import type { JitteryOptions } from "../../src/gallery/jittery/target.ts";
 
 export interface RandomRun {
   readonly config: string;

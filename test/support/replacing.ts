@@ -3,6 +3,7 @@
  *
  * @packageDocumentation
  */
+import { replaced } from "../../src/gallery/port-lies.ts";
 import type { BlockDevice, VolumeService } from "../../src/sut/port.ts";
 
 /** A service whose volumes have some of their methods replaced. */
@@ -13,19 +14,8 @@ export function replacing(
     ...service,
     openVolume: async (uuid) => {
       const device = await service.openVolume(uuid);
-      return proxied(device, methods(device, uuid));
+      return replaced(device, methods(device, uuid));
     },
     [Symbol.asyncDispose]: async () => service[Symbol.asyncDispose](),
-  });
-}
-
-/** A device with some of its methods replaced. */
-export function proxied<Device extends object>(device: Device, replaced: Partial<Device>): Device {
-  return new Proxy(device, {
-    get(target, key) {
-      if (Reflect.has(replaced, key)) return Reflect.get(replaced, key);
-      const own = Reflect.get(target, key);
-      return typeof own === "function" ? own.bind(target) : own;
-    },
   });
 }

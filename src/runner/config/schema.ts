@@ -268,6 +268,10 @@ const checks = z
       .boolean()
       .default(false)
       .describe("Each volume has a second one, which takes every operation too and must equal it."),
+    liveness: z
+      .boolean()
+      .default(true)
+      .describe("Every operation completes in time, unless the target was put to trouble."),
     rereads: z.int().min(1).max(100).default(3).describe("How often a wrong block is read again."),
   })
   .prefault({});

@@ -45,12 +45,13 @@ export class FaultChannel implements ConnectionFaults {
     return this.#command({ kind: "cut", isCut });
   }
 
-  /** A line that the target said; what is no answer to a command that waits is dropped. */
-  said(line: string): void {
+  /** A line that the target said; @returns whether it is an answer, also if nobody waits for it any more. */
+  said(line: string): boolean {
     const answer = parseFaultAnswer(line);
-    if (answer === undefined) return;
+    if (answer === undefined) return false;
     if ("done" in answer) this.#waiting.get(answer.done)?.resolve();
     else this.#waiting.get(answer.failed)?.reject(new TargetFaultError(`the target said: ${answer.message}`));
+    return true;
   }
 
   /** The target says nothing any more: whoever waits or comes is told why. */

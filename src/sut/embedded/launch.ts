@@ -30,6 +30,10 @@ export interface LaunchOptions {
   readonly stopTimeoutMs?: number;
   /** Told how the process ended, if it was not stopped or killed from here. */
   readonly onUnexpectedExit?: (message: string) => void;
+  /** Gives the URL by which the control plane is reached, in place of its own. */
+  readonly apiVia?: (url: string) => Promise<string>;
+  /** Told what it says on its standard output beside its answers, line by line. */
+  readonly onLine?: (line: string) => void;
   /** How to reach it; what only the running target can tell is filled in. */
   readonly service: Omit<LightbitsOptions, "endpoint" | "token" | "caFile" | "insecure">;
 }
@@ -73,6 +77,7 @@ export async function launchEmbedded(options: LaunchOptions): Promise<LaunchedTa
       readyTimeoutMs,
       stopTimeoutMs,
       onUnexpectedExit: options.onUnexpectedExit,
+      onLine: options.onLine,
     });
 
   let { process: current, ready } = await start({ apiPort: 0, nvmePort: 0 });
@@ -80,7 +85,8 @@ export async function launchEmbedded(options: LaunchOptions): Promise<LaunchedTa
   const ports = { apiPort: portOf(api), nvmePort: portOf(nvme) };
   let service: VolumeService;
   try {
-    service = await connectLightbits({ ...options.service, endpoint: api, token });
+    const endpoint = (await options.apiVia?.(api)) ?? api;
+    service = await connectLightbits({ ...options.service, endpoint, token });
   } catch (error) {
     await current.kill();
     throw error;

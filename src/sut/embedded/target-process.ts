@@ -31,6 +31,8 @@ export interface TargetProcessOptions {
   readonly stopTimeoutMs: number;
   /** Told how the process ended, if nobody here ended it. */
   readonly onUnexpectedExit: ((message: string) => void) | undefined;
+  /** Told each line of its standard output that is neither the first nor an answer. */
+  readonly onLine?: ((line: string) => void) | undefined;
 }
 
 const stderrTailLength = 4096;
@@ -42,11 +44,19 @@ export class TargetProcess {
   readonly #exit: Promise<Exit>;
   readonly #name: string;
   readonly #stopTimeoutMs: number;
+  readonly #onLine: ((line: string) => void) | undefined;
   #stderrTail = "";
   #isServing = false;
   #isEnding = false;
 
-  private constructor({ command, environment, stopTimeoutMs, onUnexpectedExit }: TargetProcessOptions) {
+  private constructor({
+    command,
+    environment,
+    stopTimeoutMs,
+    onUnexpectedExit,
+    onLine,
+  }: TargetProcessOptions) {
+    this.#onLine = onLine;
     const [program = "", ...rest] = command;
     this.#name = command.join(" ");
     this.#stopTimeoutMs = stopTimeoutMs;
@@ -141,7 +151,7 @@ export class TargetProcess {
           resolve(this.#problem(`said more than ${readyLineLengthMax} characters without a line break`)),
         onLine: (line) => {
           if (!isFirst) {
-            this.faults.said(line);
+            if (!this.faults.said(line)) this.#onLine?.(line);
             return;
           }
           isFirst = false;

@@ -7,6 +7,8 @@
  * @packageDocumentation
  */
 
+import type { StoreBug } from "./bug.ts";
+
 /** Bytes of numbered slots. Errors are {@link StoreError}s of `port.ts`. */
 export interface ChunkMedium {
   /** Fills `into` from the slot; the bytes were written before. */
@@ -22,6 +24,8 @@ export interface ChunkMedium {
 export class Arena {
   readonly blockSizeBytes: number;
   readonly medium: ChunkMedium;
+  /** A bug on purpose, if the store was opened with one. */
+  bug: StoreBug | undefined;
   readonly #reuseNeedsCommit: boolean;
   readonly #free: number[];
   #freed: number[] = [];
@@ -51,7 +55,8 @@ export class Arena {
   }
 
   allocate(): number {
-    return this.#free.pop() ?? this.#slotCount++;
+    const proceed = (): number => this.#free.pop() ?? this.#slotCount++;
+    return this.bug?.allocate === undefined ? proceed() : this.bug.allocate(this, proceed);
   }
 
   free(slot: number): void {

@@ -5,6 +5,7 @@
  */
 import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import type { StoreBug } from "./bug.ts";
 import { FileMedium } from "./file-medium.ts";
 import { Arena } from "./medium.ts";
 import { MemoryMedium } from "./memory-medium.ts";
@@ -18,6 +19,8 @@ import type { VolatileCacheOptions } from "./volatile-cache.ts";
 export type StoreOptions = {
   /** Keeps what is not flushed in this process's memory, where a crash loses it; no such cache if absent. */
   readonly volatileCache?: VolatileCacheOptions;
+  /** A mistake on purpose; none if absent. */
+  readonly bug?: StoreBug;
 } & (
   | { readonly kind: "memory" }
   | {
@@ -42,15 +45,15 @@ const metadataFile = "metadata.sqlite";
 export async function openStore(options: StoreOptions): Promise<VolumeStore> {
   switch (options.kind) {
     case "memory":
-      return openMemory(options.volatileCache);
+      return openMemory(options);
     case "directory":
-      return openDirectory(options.path, options.volatileCache);
+      return openDirectory(options);
     default:
       return unreachable(options);
   }
 }
 
-function openMemory(volatileCache: VolatileCacheOptions | undefined): VolumeStore {
+function openMemory({ volatileCache, bug }: StoreOptions): VolumeStore {
   const arenas = new Map(
     blockSizes.map((blockSizeBytes) => [
       blockSizeBytes,
@@ -61,10 +64,14 @@ function openMemory(volatileCache: VolatileCacheOptions | undefined): VolumeStor
       }),
     ]),
   );
-  return new ThinStore({ restore: () => emptyState({ arenas, isTracked: false }), volatileCache });
+  return new ThinStore({ restore: () => emptyState({ arenas, isTracked: false }), volatileCache, bug });
 }
 
-function openDirectory(path: string, volatileCache: VolatileCacheOptions | undefined): VolumeStore {
+function openDirectory({
+  path,
+  volatileCache,
+  bug,
+}: Extract<StoreOptions, { kind: "directory" }>): VolumeStore {
   try {
     mkdirSync(path, { recursive: true });
     const names = readdirSync(path);
@@ -87,6 +94,8 @@ function openDirectory(path: string, volatileCache: VolatileCacheOptions | undef
     return new ThinStore({
       journal,
       volatileCache,
+      bug,
+      directory: path,
       restore: (commits) => restoreState(journal.load(), media, commits),
     });
   } catch (error) {

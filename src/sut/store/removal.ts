@@ -8,6 +8,7 @@
  *
  * @packageDocumentation
  */
+import type { StoreBug } from "./bug.ts";
 import { freeLayer, mergeIntoChild } from "./chain.ts";
 import type { CommitQueue } from "./commit-queue.ts";
 import type { Layer } from "./layer.ts";
@@ -19,12 +20,15 @@ export class Removal {
   readonly #state: StoreState;
   readonly #commits: CommitQueue;
   readonly #changes: ObjectChanges;
+  readonly #bug: StoreBug | undefined;
 
   constructor(options: {
     readonly state: StoreState;
     readonly commits: CommitQueue;
     readonly changes: ObjectChanges;
+    readonly bug: StoreBug | undefined;
   }) {
+    this.#bug = options.bug;
     this.#state = options.state;
     this.#commits = options.commits;
     this.#changes = options.changes;
@@ -49,7 +53,7 @@ export class Removal {
           freeLayer(layer);
           goneLayerIds.push(layer.id);
         } else {
-          goneLayerIds.push(mergeIntoChild(layer, child));
+          goneLayerIds.push(this.#merge(layer, child));
         }
         layers.delete(layer);
         for (const snapshot of snapshots.values()) if (snapshot.layer === layer) gone.push(snapshot);
@@ -62,6 +66,11 @@ export class Removal {
     for (const snapshot of gone) snapshots.delete(snapshot.uuid);
     this.#changes.note();
     for (const snapshot of gone) this.#changes.tell({ kind: "snapshot", uuid: snapshot.uuid });
+  }
+
+  #merge(layer: Layer, child: Layer): number {
+    const proceed = (): number => mergeIntoChild(layer, child);
+    return this.#bug?.merge === undefined ? proceed() : this.#bug.merge(layer, child, proceed);
   }
 
   /** Ends what a crash interrupted, before anybody uses the store. */

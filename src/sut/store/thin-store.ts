@@ -7,6 +7,7 @@
  *
  * @packageDocumentation
  */
+import type { DiffPlan, StoreBug } from "./bug.ts";
 import { dropBlocksFrom } from "./chain.ts";
 import { changedChunks, layersBetween } from "./changed-chunks.ts";
 import { CommitQueue } from "./commit-queue.ts";
@@ -33,7 +34,7 @@ import {
 import { Removal } from "./removal.ts";
 import { checkBase, checkIsOf, checkName, checkPage, checkSize } from "./request-checks.ts";
 import { addLayer, type StoreState, takeChange } from "./store-state.ts";
-import { describeSnapshot, describeVolume, type ThinVolume } from "./thin-volume.ts";
+import { describeSnapshot, describeVolume, type ThinSnapshot, type ThinVolume } from "./thin-volume.ts";
 import { VolatileCache, type VolatileCacheOptions, VolumeCache } from "./volatile-cache.ts";
 
 export class ThinStore implements VolumeStore {
@@ -43,6 +44,7 @@ export class ThinStore implements VolumeStore {
   readonly #changes: ObjectChanges;
   readonly #removal: Removal;
   readonly #cache: VolatileCache | undefined;
+  readonly #bug: StoreBug | undefined;
   readonly #operations = new Set<Promise<unknown>>();
   #disposed: Promise<void> | undefined;
 
@@ -50,12 +52,17 @@ export class ThinStore implements VolumeStore {
    * @param options.restore - Gives the objects that the store starts with; the store closes their media.
    * @param options.journal - Keeps the metadata; without one the store forgets all when it is closed.
    * @param options.volatileCache - Keeps unflushed blocks in memory; without it they go to the media at once.
+   * @param options.bug - Makes mistakes on purpose.
+   * @param options.directory - Where the media are, for the bug.
    */
   constructor(options: {
     readonly restore: (commits: CommitQueue) => StoreState;
     readonly journal?: MetadataJournal;
     readonly volatileCache?: VolatileCacheOptions | undefined;
+    readonly bug?: StoreBug | undefined;
+    readonly directory?: string;
   }) {
+    this.#bug = options.bug;
     this.#cache = options.volatileCache && new VolatileCache(options.volatileCache);
     this.#journal = options.journal;
     this.#commits = new CommitQueue({
@@ -64,9 +71,16 @@ export class ThinStore implements VolumeStore {
     });
     this.#state = options.restore(this.#commits);
     this.#changes = new ObjectChanges(this.#state, this.#commits);
-    this.#removal = new Removal({ state: this.#state, commits: this.#commits, changes: this.#changes });
+    this.#removal = new Removal({
+      state: this.#state,
+      commits: this.#commits,
+      changes: this.#changes,
+      bug: options.bug,
+    });
     this.#removal.settle();
-    for (const volume of this.#state.volumes.values()) this.#giveCache(volume);
+    for (const arena of this.#state.arenas.values()) arena.bug = options.bug;
+    for (const volume of this.#state.volumes.values()) this.#equip(volume);
+    options.bug?.opened?.(this.#state, options.directory);
   }
 
   get volumes(): readonly StoredVolume[] {
@@ -121,7 +135,8 @@ export class ThinStore implements VolumeStore {
       const blockCount = source?.blockCount ?? request.sizeBytes / blockSizeBytes;
       const { name } = request;
       const volume = addVolume(this.#state, { name, arena, blockCount, source }, this.#commits);
-      this.#giveCache(volume);
+      this.#equip(volume);
+      this.#bug?.created?.(volume);
       this.#changes.note();
       this.#changes.tell({ kind: "volume", uuid: volume.uuid });
       await this.#commits.commit();
@@ -155,8 +170,12 @@ export class ThinStore implements VolumeStore {
       checkSize(sizeBytes, volume.blockSizeBytes);
       const blockCount = sizeBytes / volume.blockSizeBytes;
       volume.writeBack();
-      if (blockCount < volume.blockCount) dropBlocksFrom(volume.head, blockCount);
-      this.#changes.setBlockCount(volume, blockCount);
+      const proceed = (): void => {
+        if (blockCount < volume.blockCount) dropBlocksFrom(volume.head, blockCount);
+        this.#changes.setBlockCount(volume, blockCount);
+      };
+      if (this.#bug?.resize === undefined) proceed();
+      else this.#bug.resize(volume, blockCount, proceed);
       this.#changes.setVolumeState(volume, "updating");
       await this.#commits.commit();
       this.#changes.setVolumeState(volume, "available");
@@ -185,7 +204,9 @@ export class ThinStore implements VolumeStore {
       checkName(request.name, snapshotNamed(this.#state, request.name));
       const volume = idleVolume(this.#state, request.volumeUuid);
       volume.writeBack();
-      const snapshot = addSnapshot(this.#state, request.name, volume);
+      const proceed = (): ThinSnapshot => addSnapshot(this.#state, request.name, volume);
+      const snapshot =
+        this.#bug?.snapshot === undefined ? proceed() : await this.#bug.snapshot(volume, proceed);
       this.#changes.note();
       this.#changes.tell({ kind: "snapshot", uuid: snapshot.uuid });
       await this.#commits.commit();
@@ -213,7 +234,11 @@ export class ThinStore implements VolumeStore {
       checkIsOf(snapshot, volumeUuid);
       volume.writeBack();
       const abandoned = volume.head;
-      volume.head = addLayer(this.#state, abandoned.arena, snapshot.layer);
+      const proceed = (): void => {
+        volume.head = addLayer(this.#state, abandoned.arena, snapshot.layer);
+      };
+      if (this.#bug?.rollback === undefined) proceed();
+      else this.#bug.rollback(volume, abandoned, proceed);
       this.#changes.setBlockCount(volume, snapshot.blockCount);
       this.#changes.setVolumeState(volume, "rollback");
       await this.#commits.commit();
@@ -231,7 +256,15 @@ export class ThinStore implements VolumeStore {
     if (base !== undefined) checkBase(snapshot, base);
     checkPage(snapshot, { offsetLba, chunkCountMax });
     const layers = layersBetween(base?.layer, snapshot.layer);
-    return changedChunks({ layers, blockCount: snapshot.blockCount, offsetLba, chunkCountMax });
+    const plan: DiffPlan = {
+      layers,
+      snapshot,
+      base,
+      blockCount: snapshot.blockCount,
+      offsetLba,
+      chunkCountMax,
+    };
+    return this.#bug?.diff === undefined ? changedChunks(plan) : this.#bug.diff(plan, changedChunks);
   }
 
   onChange(listener: (change: StoreChange) => void): () => void {
@@ -262,14 +295,16 @@ export class ThinStore implements VolumeStore {
     }
   }
 
-  #giveCache(volume: ThinVolume): void {
+  #equip(volume: ThinVolume): void {
     if (this.#cache !== undefined) volume.cache = new VolumeCache(this.#cache, volume);
+    volume.bug = this.#bug;
   }
 
   async #commit(): Promise<void> {
     const journal = this.#journal;
     if (journal === undefined) return;
-    const change = takeChange(this.#state);
+    const whole = takeChange(this.#state);
+    const change = this.#bug?.commit === undefined ? whole : this.#bug.commit(whole);
     const arenas = [...this.#state.arenas.values()];
     const freed = arenas.map((arena) => arena.takeFreed());
     // The bytes first, so that the metadata never refers to bytes that are not there.

@@ -3,6 +3,7 @@
  *
  * @packageDocumentation
  */
+import type { StoreBug } from "./bug.ts";
 import { allocatedBlockCount, readBlocks } from "./chain.ts";
 import type { CommitQueue } from "./commit-queue.ts";
 import type { Layer } from "./layer.ts";
@@ -33,6 +34,8 @@ export class ThinVolume implements Namespace, PartialFlush, CachedVolume {
   isServed = true;
   /** Holds unflushed blocks, if the store was opened with a volatile cache. */
   cache: VolumeCache | undefined;
+  /** A bug on purpose, if the store was opened with one. */
+  bug: StoreBug | undefined;
   readonly #commits: CommitQueue;
   #allocated: { readonly head: Layer; readonly revision: number; readonly blockCount: number } | undefined;
 
@@ -61,37 +64,56 @@ export class ThinVolume implements Namespace, PartialFlush, CachedVolume {
 
   read(block: number, blockCount: number, into: Uint8Array): void {
     this.#check(block, blockCount, into);
-    readBlocks(this.head, block, blockCount, into);
-    this.cache?.overlay(block, blockCount, into);
+    if (this.bug?.read === undefined) this.#read(block, blockCount, into);
+    else
+      this.bug.read(this, { block, blockCount, into }, (request) =>
+        this.#read(request.block, request.blockCount, request.into),
+      );
   }
 
   write(block: number, blockCount: number, from: Uint8Array): void {
     this.#check(block, blockCount, from);
-    if (this.cache === undefined) this.writeThrough(block, blockCount, from);
-    else this.cache.write(block, blockCount, from);
+    if (this.bug?.write === undefined) this.#write(block, blockCount, from);
+    else
+      this.bug.write(this, { block, blockCount, from }, (request) =>
+        this.#write(request.block, request.blockCount, request.from),
+      );
   }
 
   zero(block: number, blockCount: number): void {
     this.#check(block, blockCount, undefined);
-    if (this.cache === undefined) this.zeroThrough(block, blockCount);
-    else this.cache.zero(block, blockCount);
+    if (this.bug?.zero === undefined) this.#zero(block, blockCount);
+    else this.bug.zero(this, { block, blockCount }, (range) => this.#zero(range.block, range.blockCount));
   }
 
   async flush(): Promise<void> {
     this.#check(0, 0, undefined);
-    this.writeBack();
-    await this.#commits.commit();
+    const proceed = (): Promise<void> => {
+      this.writeBack();
+      return this.#commits.commit();
+    };
+    await (this.bug?.flush === undefined ? proceed() : this.bug.flush(this, undefined, proceed));
   }
 
   async flushBlocks(block: number, blockCount: number): Promise<void> {
     this.#check(block, blockCount, undefined);
-    this.cache?.writeBack(block, blockCount);
-    await this.#commits.commit();
+    const proceed = (): Promise<void> => {
+      this.cache?.writeBack(block, blockCount);
+      return this.#commits.commit();
+    };
+    await (this.bug?.flush === undefined ? proceed() : this.bug.flush(this, { block, blockCount }, proceed));
   }
 
   /** Hands all that is cached to the layers, for the next commit. */
   writeBack(): void {
     this.cache?.writeBack(0, this.blockCount);
+  }
+
+  /** Writes back one block that nobody has flushed, to make room. */
+  writeBackEarly(block: number, bytes: Uint8Array | undefined): void {
+    const proceed = (): void => this.cache?.writeBack(block, 1);
+    if (this.bug?.writeBackEarly === undefined) proceed();
+    else this.bug.writeBackEarly(this, { block, bytes }, proceed);
   }
 
   /** Writes past the cache. */
@@ -104,6 +126,21 @@ export class ThinVolume implements Namespace, PartialFlush, CachedVolume {
   zeroThrough(block: number, blockCount: number): void {
     this.#commits.touch();
     this.head.zero(block, blockCount);
+  }
+
+  #read(block: number, blockCount: number, into: Uint8Array): void {
+    readBlocks(this.head, block, blockCount, into);
+    this.cache?.overlay(block, blockCount, into);
+  }
+
+  #write(block: number, blockCount: number, from: Uint8Array): void {
+    if (this.cache === undefined) this.writeThrough(block, blockCount, from);
+    else this.cache.write(block, blockCount, from);
+  }
+
+  #zero(block: number, blockCount: number): void {
+    if (this.cache === undefined) this.zeroThrough(block, blockCount);
+    else this.cache.zero(block, blockCount);
   }
 
   #check(block: number, blockCount: number, bytes: Uint8Array | undefined): void {

@@ -25,6 +25,8 @@ export interface CachedVolume {
   readonly blockSizeBytes: number;
   writeThrough(block: number, blockCount: number, from: Uint8Array): void;
   zeroThrough(block: number, blockCount: number): void;
+  /** Has its cache write back one block, which nobody has flushed. */
+  writeBackEarly(block: number, bytes: Uint8Array | undefined): void;
 }
 
 interface Entry {
@@ -61,12 +63,17 @@ export class VolatileCache {
 
   /** Now and then sends a block out, before another comes in. */
   trickle(): void {
-    if (this.#below(blocksPerTrickle) === 0) this.#writeOneBack();
+    if (this.#below(blocksPerTrickle) !== 0) return;
+    const entry = this.#any();
+    entry?.owner.writeBackEarly(entry.block, entry.bytes);
   }
 
   /** Sends blocks out until there is room for one more of that size. */
   makeRoom(blockSizeBytes: number): void {
-    while (this.#sizeBytes + blockSizeBytes > this.sizeBytesMax) this.#writeOneBack();
+    while (this.#sizeBytes + blockSizeBytes > this.sizeBytesMax) {
+      const { owner, block } = this.#any()!;
+      owner.writeBack(block, 1);
+    }
   }
 
   add(owner: VolumeCache, block: number, bytes: Uint8Array | undefined): Entry {
@@ -85,11 +92,9 @@ export class VolatileCache {
     this.#sizeBytes -= entry.owner.blockSizeBytes;
   }
 
-  #writeOneBack(): void {
+  #any(): Entry | undefined {
     const { length } = this.#entries;
-    if (length === 0) return;
-    const { owner, block } = this.#entries[this.#below(length)]!;
-    owner.writeBack(block, 1);
+    return length === 0 ? undefined : this.#entries[this.#below(length)];
   }
 
   /** Next draw from [0, `limit`), by the generator known as mulberry32. */
@@ -146,6 +151,10 @@ export class VolumeCache {
       if (entry.bytes === undefined) into.fill(0, start, start + blockSizeBytes);
       else into.set(entry.bytes, start);
     }
+  }
+
+  writeBackEarly(block: number, bytes: Uint8Array | undefined): void {
+    this.#volume.writeBackEarly(block, bytes);
   }
 
   /** Writes back what is cached of a range. */

@@ -159,13 +159,14 @@ describe("a block that cannot be written back", () => {
   test("stays in the cache, and whoever needed the room is told", () => {
     const written: number[] = [];
     let isBroken = true;
-    const cache = new VolumeCache(new VolatileCache({ sizeBytesMax: 4096 }), {
+    const cache: VolumeCache = new VolumeCache(new VolatileCache({ sizeBytesMax: 4096 }), {
       blockSizeBytes: 4096,
       writeThrough: (block) => {
         if (isBroken) throw new StoreError("ERR_IO", "disk on fire");
         written.push(block);
       },
       zeroThrough: () => expect.fail("nothing was zeroed"),
+      writeBackEarly: (block) => cache.writeBack(block, 1),
     });
     cache.write(1, 1, new Uint8Array(4096).fill(7));
     expect(() => cache.write(2, 1, new Uint8Array(4096))).toThrow("disk on fire");

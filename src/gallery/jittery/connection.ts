@@ -7,8 +7,8 @@
  *
  * @packageDocumentation
  */
-import { ok, type Outcome } from "../../src/sut/port.ts";
-import type { JitteryClock } from "./jittery-clock.ts";
+import { ok, type Outcome } from "../../sut/port.ts";
+import type { JitteryClock } from "./clock.ts";
 
 /** Does something to the target; @returns what it refused. */
 export type Effect = () => Promise<Outcome>;

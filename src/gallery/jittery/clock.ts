@@ -7,8 +7,8 @@
  *
  * @packageDocumentation
  */
-import { Choices } from "../../src/generators/choices.ts";
-import type { Clock } from "../../src/sut/clock.ts";
+import { Choices } from "../../generators/choices.ts";
+import type { Clock } from "../../sut/clock.ts";
 
 interface Task {
   readonly due: number;

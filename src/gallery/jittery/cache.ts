@@ -3,8 +3,8 @@
  *
  * @packageDocumentation
  */
-import type { Choices } from "../../src/generators/choices.ts";
-import type { BlockDevice } from "../../src/sut/port.ts";
+import type { Choices } from "../../generators/choices.ts";
+import type { BlockDevice } from "../../sut/port.ts";
 
 /** Who wrote a version, and when that had completed. */
 export interface Writer {

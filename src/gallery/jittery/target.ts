@@ -2,7 +2,7 @@
  * Volumes in memory on which whatever is asked takes effect at a random instant between submission and completion.
  *
  * Requests of several blocks fall into pieces, each with an instant of its own. Connections can be lost, and the
- * target can crash, with a volatile write cache if asked: see `jittery-connection.ts` and `jittery-cache.ts`. All
+ * target can crash, with a volatile write cache if asked: see `connection.ts` and `cache.ts`. All
  * of it follows from one seed, and takes no time but that of a {@link JitteryClock}.
  *
  * @packageDocumentation
@@ -15,11 +15,11 @@ import type {
   DiffPage,
   Outcome,
   VolumeService,
-} from "../../src/sut/port.ts";
-import type { TargetFaults } from "../../src/sut/target-faults.ts";
-import { JitteryCache, type Writer } from "./jittery-cache.ts";
-import type { JitteryClock } from "./jittery-clock.ts";
-import { type Effect, JitteryConnection } from "./jittery-connection.ts";
+} from "../../sut/port.ts";
+import type { TargetFaults } from "../../sut/target-faults.ts";
+import { JitteryCache, type Writer } from "./cache.ts";
+import type { JitteryClock } from "./clock.ts";
+import { type Effect, JitteryConnection } from "./connection.ts";
 
 export interface JitteryOptions {
   /** Most pieces of a request; 1 makes each take effect as a whole. 4 if left out. */

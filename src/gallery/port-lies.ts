@@ -1,0 +1,132 @@
+/**
+ * What mutants at the port are made of: services and devices of which some calls are answered otherwise.
+ *
+ * @packageDocumentation
+ */
+import type { Clock } from "../sut/clock.ts";
+import { type DeviceFaults, withServiceFaults } from "../sut/faults.ts";
+import type { BlockDevice, BlockRange, Outcome, VolumeService } from "../sut/port.ts";
+
+/** Every volume that is opened gets its faults from one plan. */
+export function onVolumes(service: VolumeService, plan: (uuid: string) => DeviceFaults): VolumeService {
+  return withServiceFaults(service, { volume: plan });
+}
+
+/** A device or service with some of its methods replaced. */
+export function replaced<Port extends object>(port: Port, methods: Partial<Port>): Port {
+  return new Proxy(port, {
+    get(target, key) {
+      if (Reflect.has(methods, key)) return Reflect.get(methods, key);
+      const own = Reflect.get(target, key);
+      return typeof own === "function" ? own.bind(target) : own;
+    },
+  });
+}
+
+/** A change of one block. */
+export interface Change {
+  readonly bytes: Uint8Array;
+  readonly submitted: number;
+  /** Infinite before, and if its outcome is not known. */
+  completed: number;
+}
+
+/** What was done to the blocks of one volume. */
+export class BlockLog {
+  readonly #changes = new Map<number, Change[]>();
+
+  /** In the order of submission. */
+  of(block: number): readonly Change[] {
+    return this.#changes.get(block) ?? [];
+  }
+
+  get blocks(): readonly number[] {
+    return [...this.#changes.keys()];
+  }
+
+  /** The block's last change was complete by a time, and nothing else was under way on it then or since. */
+  isCalm(block: number, by: number): boolean {
+    return this.of(block).every(({ completed }) => completed < by);
+  }
+
+  add(
+    { block, blockCount }: BlockRange,
+    from: Uint8Array | undefined,
+    size: number,
+    now: number,
+  ): readonly Change[] {
+    return Array.from({ length: blockCount }, (_, index) => {
+      const bytes = from?.slice(index * size, (index + 1) * size) ?? new Uint8Array(size);
+      const change = { bytes, submitted: now, completed: Number.POSITIVE_INFINITY };
+      const all = this.#changes.get(block + index);
+      if (all === undefined) this.#changes.set(block + index, [change]);
+      else all.push(change);
+      return change;
+    });
+  }
+}
+
+/** A service of which the changes of volumes are logged, by their UUIDs. */
+export function logged(service: VolumeService, clock: Clock, logs: Map<string, BlockLog>): VolumeService {
+  return replaced(service, {
+    openVolume: async (uuid) => {
+      const device = await service.openVolume(uuid);
+      const log = logs.get(uuid) ?? new BlockLog();
+      logs.set(uuid, log);
+      const { blockSizeBytes: size } = device.capabilities;
+      const note = async (
+        range: BlockRange,
+        from: Uint8Array | undefined,
+        act: () => Promise<Outcome>,
+      ): Promise<Outcome> => {
+        const changes = log.add(range, from, size, clock.now());
+        const outcome = await act();
+        if (outcome.kind === "ok") for (const change of changes) change.completed = clock.now();
+        return outcome;
+      };
+      return replaced(device, {
+        write: (request) => note(request, request.from, () => device.write(request)),
+        writeZeroes: (request) => note(request, undefined, () => device.writeZeroes(request)),
+        deallocate: (request) => note(request.ranges[0]!, undefined, () => device.deallocate(request)),
+      });
+    },
+  });
+}
+
+/** Reads of a device that show other bytes of some blocks. */
+export function showing(
+  device: BlockDevice,
+  bytesOf: (block: number, range: BlockRange) => Uint8Array | undefined,
+) {
+  const { blockSizeBytes: size } = device.capabilities;
+  return replaced(device, {
+    read: async (request) => {
+      const outcome = await device.read(request);
+      for (let index = 0; index < request.blockCount; index++) {
+        const bytes = bytesOf(request.block + index, request);
+        if (bytes !== undefined) request.into.set(bytes, index * size);
+      }
+      return outcome;
+    },
+  });
+}
+
+/** A service whose volumes and snapshots are opened as something else. */
+export function opening(
+  service: VolumeService,
+  as: {
+    readonly volume?: (uuid: string, device: BlockDevice) => BlockDevice;
+    readonly snapshot?: (uuid: string, device: BlockDevice) => BlockDevice;
+  },
+): VolumeService {
+  return replaced(service, {
+    openVolume: async (uuid) => {
+      const device = await service.openVolume(uuid);
+      return as.volume?.(uuid, device) ?? device;
+    },
+    openSnapshot: async (uuid) => {
+      const device = await service.openSnapshot(uuid);
+      return as.snapshot?.(uuid, device) ?? device;
+    },
+  });
+}

@@ -1,0 +1,204 @@
+/**
+ * From a setting of the gallery to an open target, spoiled by a mutant or not.
+ *
+ * @packageDocumentation
+ */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Choices } from "../generators/choices.ts";
+import type { Config } from "../runner/config/schema.ts";
+import type { RunLog } from "../runner/run-log.ts";
+import { openTarget, type SpoiledTarget, type Target, type TargetVolume } from "../runner/target.ts";
+import { workloadShape } from "../runner/workload-shape.ts";
+import { SizeSchedule } from "../selectors/size-schedule.ts";
+import { type Clock, systemClock } from "../sut/clock.ts";
+import { memoryService } from "../sut/memory.ts";
+import type { VolumeService } from "../sut/port.ts";
+import type { TargetFaults } from "../sut/target-faults.ts";
+import { JitteryClock } from "./jittery/clock.ts";
+import { JitteryTarget } from "./jittery/target.ts";
+import { type BuiltClass, mutantStream, type Scene } from "./mutant.ts";
+import { saysStruck } from "./serve-bug.ts";
+import { serveNvmeProxy } from "./wire/nvme-proxy.ts";
+import { serveRestProxy } from "./wire/rest-proxy.ts";
+
+/** A target with the clock of the run that works on it. */
+export interface Stage extends AsyncDisposable {
+  readonly target: Target;
+  readonly clock: Clock;
+  /** Rejects when nothing can happen any more; absent where time does not depend on the run. */
+  readonly stalled: Promise<never> | undefined;
+}
+
+export interface StageOptions {
+  readonly entry: BuiltClass;
+  /** Whether the mutant is to lie; if not, all else is the same. */
+  readonly isSpoiled: boolean;
+  readonly config: Config;
+  readonly seed: bigint;
+  /** What the run's objects on the target are called. */
+  readonly name: string;
+  readonly log: RunLog;
+  /** How to start `harrow serve`. */
+  readonly serveCommand: readonly string[];
+  readonly signal: AbortSignal;
+  readonly onStruck: () => void;
+}
+
+/** Longest time in which something takes effect on a jittery target, in turns. */
+const turnsMax = 20;
+/** Ranges in a page of a diff: few, so that there are several pages. */
+const diffPageRanges = 3;
+
+export function openStage(options: StageOptions): Promise<Stage> {
+  return options.entry.mutant.setting === "embedded" ? openEmbedded(options) : openInMemory(options);
+}
+
+async function openInMemory(options: StageOptions): Promise<Stage> {
+  const { isSpoiled, config, seed, name, onStruck } = options;
+  const { mutant } = options.entry;
+  const choices = new Choices(seed, mutantStream);
+  const chance = { choices, struck: onStruck };
+  const bug = isSpoiled && mutant.level === "target" ? mutant.bug(chance) : undefined;
+  const plain = await memoryService({ diffPageRanges, ...(bug !== undefined && { bug }) });
+  const jittery = mutant.setting === "jittery" ? new JitteryClock({ seed, turnsMax }) : undefined;
+  const clock = jittery ?? systemClock;
+  const hasVolatileCache = config.target.kind === "embedded" && config.target.volatileCache;
+  const shaken = jittery === undefined ? undefined : new JitteryTarget(plain, jittery, { hasVolatileCache });
+  const scene: Scene = { ...chance, clock };
+  const port = isSpoiled && mutant.level === "port" ? mutant : undefined;
+  const honest = shaken?.service ?? plain;
+  const service = port?.service?.(honest, scene) ?? honest;
+  const faults =
+    shaken === undefined ? undefined : (port?.faults?.(shaken.faults, service, scene) ?? shaken.faults);
+  const target: Target = {
+    description: `volumes in memory${jittery === undefined ? "" : ", at random instants"}`,
+    service,
+    volumes: await createVolumes(config, service, name),
+    failure: undefined,
+    faults,
+    isLasting: false,
+    keep: () => {},
+    [Symbol.asyncDispose]: () => Promise.resolve(plain[Symbol.asyncDispose]()),
+  };
+  return {
+    target,
+    clock,
+    stalled: jittery?.stalled,
+    [Symbol.asyncDispose]: async () => {
+      jittery?.stop();
+      await target[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function createVolumes(
+  config: Config,
+  service: VolumeService,
+  name: string,
+): Promise<readonly TargetVolume[]> {
+  const { geometry, growth } = workloadShape(config);
+  const sizes = new SizeSchedule(geometry, growth);
+  const create = async (volume: number, suffix: string) => {
+    const sizeBytes = sizes.blockCountAt(volume, 0) * config.geometry.blockSize;
+    const { uuid } = await service.createVolume({
+      name: `${name}-v${volume}${suffix}`,
+      sizeBytes,
+      sectorSizeBytes: config.geometry.blockSize,
+    });
+    return { uuid, device: await service.openVolume(uuid) };
+  };
+  const volumes: TargetVolume[] = [];
+  for (let volume = 0; volume < config.geometry.volumes; volume++) {
+    const first = { ...(await create(volume, "")), isCreated: true };
+    if (config.checks.secondVolume) {
+      const second = await create(volume, "-second");
+      volumes.push({ ...first, second: second.device, secondUuid: second.uuid });
+    } else volumes.push(first);
+  }
+  return volumes;
+}
+
+async function openEmbedded(options: StageOptions): Promise<Stage> {
+  const { entry, isSpoiled, seed, name, log, serveCommand, signal } = options;
+  const closers: (() => Promise<unknown>)[] = [];
+  const close = async (): Promise<void> => {
+    for (let closer = closers.pop(); closer !== undefined; closer = closers.pop()) await closer();
+  };
+  try {
+    const config = await inDirectory(options.config, closers);
+    const isBug = isSpoiled && entry.mutant.level === "target";
+    const target = await openTarget({
+      config,
+      seed,
+      name,
+      log,
+      serveCommand: isBug ? [...serveCommand, "--bug", entry.id, "--bug-seed", String(seed)] : serveCommand,
+      environment: process.env,
+      signal,
+      ...(isSpoiled ? { spoiled: spoil(options, closers) } : {}),
+    });
+    closers.push(async () => target[Symbol.asyncDispose]());
+    return { target, clock: systemClock, stalled: undefined, [Symbol.asyncDispose]: close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** A target that keeps its volumes in a directory gets one of its own, which goes with it. */
+async function inDirectory(config: Config, closers: (() => Promise<unknown>)[]): Promise<Config> {
+  const { target } = config;
+  if (target.kind !== "embedded" || target.directory === undefined) return config;
+  const directory = await mkdtemp(join(tmpdir(), "harrow-gallery-"));
+  closers.push(() => rm(directory, { recursive: true, force: true }));
+  return { ...config, target: { ...target, directory } };
+}
+
+function spoil(
+  { entry: { mutant }, seed, onStruck }: StageOptions,
+  closers: (() => Promise<unknown>)[],
+): SpoiledTarget {
+  const chance = { choices: new Choices(seed, mutantStream), struck: onStruck };
+  const { level } = mutant;
+  switch (level) {
+    case "port": {
+      const scene: Scene = { ...chance, clock: systemClock };
+      const { service, faults } = mutant;
+      return {
+        ...(service === undefined ? {} : { service: (inner: VolumeService) => service(inner, scene) }),
+        ...(faults === undefined
+          ? {}
+          : { faults: (inner: TargetFaults, of: VolumeService) => faults(inner, of, scene) }),
+      };
+    }
+    case "wire": {
+      const { nvme, rest } = mutant;
+      const opened = <Proxy extends AsyncDisposable>(proxy: Proxy): Proxy => {
+        closers.push(async () => proxy[Symbol.asyncDispose]());
+        return proxy;
+      };
+      return {
+        ...(nvme === undefined
+          ? {}
+          : {
+              nvmeVia: async (upstream) =>
+                opened(await serveNvmeProxy({ upstream, interceptor: nvme(chance) })).address,
+            }),
+        ...(rest === undefined
+          ? {}
+          : {
+              restVia: async (upstream) =>
+                opened(await serveRestProxy({ upstream, interceptor: rest(chance) })).url,
+            }),
+      };
+    }
+    case "target":
+      return {
+        onLine: (line) => {
+          if (saysStruck(line)) onStruck();
+        },
+      };
+  }
+}
