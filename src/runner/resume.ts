@@ -45,6 +45,7 @@ export function resumedRun(memory: RunMemory): ResumedRun {
     digest: kept?.digest,
     clock: kept?.clock,
     elapsedMs: kept?.elapsedMs ?? 0,
+    unequal: memory.documents.get("unequal") as ResumedRun["unequal"],
   };
 }
 
@@ -54,10 +55,12 @@ export function interruptOpenLts(run: Run, { ltsComplete, ltsReserved }: RunMemo
   tracker.interrupt(positionsBetween(workload, ltsComplete, ltsReserved));
   if (!run.config.checks.secondVolume) return;
   // Of what is in doubt, one of two volumes may have what the other has not.
-  for (const { position } of tracker.exceptions()) {
-    const found = workload.operationOf(position);
-    if (found !== undefined) run.unequal.add(found.extent, found.operation);
-  }
+  for (const { position } of tracker.exceptions()) addUnequal(run, position);
+}
+
+function addUnequal({ workload, unequal }: Run, position: number): void {
+  const found = workload.operationOf(position);
+  if (found !== undefined) unequal.add(found.extent, found.operation);
 }
 
 function* positionsBetween(workload: Workload, ltsComplete: number, ltsReserved: number): Generator<number> {
@@ -109,7 +112,11 @@ async function settleIntent(
       break;
     case "crash": {
       const crashEvent = run.tracker.crashed();
-      for (const operation of intent.atStake) run.tracker.lose(operation.position, crashEvent, operation);
+      for (const operation of intent.atStake) {
+        run.tracker.lose(operation.position, crashEvent, operation);
+        // Two volumes need not lose the same.
+        addUnequal(run, operation.position);
+      }
       run.crashLts = run.tracker.ltsStartedMax;
       break;
     }

@@ -45,6 +45,8 @@ export interface ResumedRun {
   readonly clock: unknown;
   /** Milliseconds that the run had gone on for. */
   readonly elapsedMs: number;
+  /** See {@link UnequalBlocks}. */
+  readonly unequal?: readonly (readonly number[])[] | undefined;
 }
 
 /** Keeps a run on disk; absent for one that is not to be resumed. */
@@ -113,6 +115,7 @@ export class Run {
   /** One block, for wrong ones to be read again: whoever has it waits for nothing else. */
   readonly rereadBuffers: BufferPool;
   readonly #isTroubled: boolean;
+  #isKeepingUnequal = false;
   readonly #fences: readonly Fence[];
   readonly #onViolation: (violation: Violation, bytes: Uint8Array | undefined) => void;
 
@@ -176,7 +179,10 @@ export class Run {
     // One block more than an extent, to which a wrong block is read again.
     this.extentBuffers = new BufferPool(kernel, { count: readAhead, byteLength: extentBytes });
     this.rereadBuffers = new BufferPool(kernel, { count: 1, byteLength: geometry.blockSizeBytes });
-    this.unequal = new UnequalBlocks(volumes.length);
+    this.unequal = new UnequalBlocks(volumes.length, {
+      ...(resumed?.unequal === undefined ? {} : { known: resumed.unequal }),
+      onAdded: () => this.#keepUnequal(),
+    });
     this.#fences = volumes.map(
       ({ device, second }) =>
         new Fence(
@@ -213,6 +219,17 @@ export class Run {
   /** Something that ends the run; the first counts. */
   fail(error: unknown): void {
     this.failure ??= error;
+  }
+
+  /** Once for all that is added together, and before the operations that it is about are known to have ended. */
+  #keepUnequal(): void {
+    const { recorder } = this;
+    if (recorder === undefined || this.#isKeepingUnequal) return;
+    this.#isKeepingUnequal = true;
+    queueMicrotask(() => {
+      this.#isKeepingUnequal = false;
+      recorder.putDocument("unequal", this.unequal);
+    });
   }
 
   violation(violation: Violation, bytes?: Uint8Array): void {

@@ -10,8 +10,25 @@ export class UnequalBlocks {
   /** By volume. */
   readonly #blocks: readonly Set<number>[];
 
-  constructor(volumeCount: number) {
-    this.#blocks = Array.from({ length: volumeCount }, () => new Set());
+  readonly #onAdded: () => void;
+
+  /**
+   * @param options.known - Blocks by volume, as {@link UnequalBlocks.toJSON} gave them.
+   * @param options.onAdded - Called when blocks have been added.
+   */
+  constructor(
+    volumeCount: number,
+    {
+      known = [],
+      onAdded = () => {},
+    }: { readonly known?: readonly (readonly number[])[]; readonly onAdded?: () => void } = {},
+  ) {
+    this.#onAdded = onAdded;
+    this.#blocks = Array.from({ length: volumeCount }, (_, volume) => new Set(known[volume]));
+  }
+
+  toJSON(): readonly (readonly number[])[] {
+    return this.#blocks.map((blocks) => [...blocks]);
   }
 
   has(volume: number, block: number): boolean {
@@ -21,6 +38,7 @@ export class UnequalBlocks {
   /** One of the two may have an operation that the other has not. */
   add(extent: Extent, operation: Operation): void {
     for (const block of blocksOf(extent, operation)) this.#blocks[extent.volume]!.add(block);
+    this.#onAdded();
   }
 
   /** Both have taken an operation: whatever was there before is gone. */
