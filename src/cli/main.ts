@@ -8,6 +8,7 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { checkConfigs, printSchema, showConfig } from "./config-commands.ts";
 import { exitCodes } from "./exit-codes.ts";
+import { type DemoFlags, demo } from "./demo.ts";
 import { type GalleryFlags, gallery } from "./gallery.ts";
 import { bugText, type FuzzFlags, fuzz } from "./fuzz.ts";
 import { logLevels } from "./log.ts";
@@ -123,6 +124,25 @@ program
   )
   .action(async (classes: string[], flags: GalleryFlags) => {
     process.exitCode = await gallery(classes, flags, { serveCommand, signal: stop.signal });
+  });
+
+program
+  .command("demo")
+  .description("show what harrow does")
+  .command("corruption")
+  .description("bring about one fault class on a real target, and show how it is found")
+  .argument("[class]", "such as M09; M16, a lost write, if none is named")
+  .option("--seed <seed>", "decides history and fault", anySeed, 1n)
+  .option("--config <conf.yml>", "take the target of this configuration; for classes that lie at the port")
+  .option("--failures <dir>", "where the failure folder is made", "failures")
+  .addOption(logLevel())
+  .addOption(logJson())
+  .addHelpText(
+    "after",
+    "\nExit codes: 0 found, and nothing without the fault, 1 not so, 2 bad usage, 130 interrupted.",
+  )
+  .action(async (id: string | undefined, flags: DemoFlags) => {
+    process.exitCode = await demo({ id, flags, version, serveCommand, signal: stop.signal });
   });
 
 const config = program.command("config").description("check, show or describe configurations");

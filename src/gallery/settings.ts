@@ -35,6 +35,8 @@ export interface StageOptions {
   readonly entry: BuiltClass;
   /** Whether the mutant is to lie; if not, all else is the same. */
   readonly isSpoiled: boolean;
+  /** Opens what the configuration names; if not, volumes in memory. */
+  readonly isReal: boolean;
   readonly config: Config;
   readonly seed: bigint;
   /** What the run's objects on the target are called. */
@@ -52,7 +54,7 @@ const turnsMax = 20;
 const diffPageRanges = 3;
 
 export function openStage(options: StageOptions): Promise<Stage> {
-  return options.entry.mutant.setting === "embedded" ? openEmbedded(options) : openInMemory(options);
+  return options.isReal ? openReal(options) : openInMemory(options);
 }
 
 async function openInMemory(options: StageOptions): Promise<Stage> {
@@ -120,7 +122,7 @@ async function createVolumes(
   return volumes;
 }
 
-async function openEmbedded(options: StageOptions): Promise<Stage> {
+async function openReal(options: StageOptions): Promise<Stage> {
   const { entry, isSpoiled, seed, name, log, serveCommand, signal } = options;
   const closers: (() => Promise<unknown>)[] = [];
   const close = async (): Promise<void> => {

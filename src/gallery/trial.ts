@@ -4,9 +4,10 @@
  * @packageDocumentation
  */
 import type { Violation } from "../model/violation.ts";
-import type { Config } from "../runner/config/schema.ts";
+import type { Config, ConfigInput } from "../runner/config/schema.ts";
 import { Run } from "../runner/run.ts";
 import { performRun, type RunResult } from "../runner/runner.ts";
+import type { Target } from "../runner/target.ts";
 import { checkers } from "./checkers.ts";
 import type { BuiltClass } from "./mutant.ts";
 import { openStage, type StageOptions } from "./settings.ts";
@@ -22,14 +23,23 @@ export type Variant = "fault" | "control" | "unwatched";
 export interface TrialOptions extends Pick<StageOptions, "seed" | "log" | "serveCommand" | "signal"> {
   readonly entry: BuiltClass;
   readonly variant: Variant;
+  /** Runs it on what the configuration names, not on volumes in memory. */
+  readonly isReal?: boolean;
+  /** Laid over the configuration of the class. */
+  readonly config?: ConfigInput;
+  readonly onOpen?: (target: Target) => void;
   readonly onViolation?: (violation: Violation, bytes: Uint8Array | undefined, run: Run) => void;
 }
 
 export interface Trial {
   readonly result: RunResult;
   readonly config: Config;
+  /** For people: what it ran on. */
+  readonly target: string;
   /** How often the fault took effect. */
   readonly struckCount: number;
+  /** Operations completed when the fault first took effect, as far as harrow knows; absent if it never did. */
+  readonly struckAfter: number | undefined;
   /** What was done until the first violation; absent without one. */
   readonly firstAlarm: Alarm | undefined;
 }
@@ -42,31 +52,38 @@ export interface Alarm {
 }
 
 /** The configuration of a class: of all but what its checker looks at, if it is unwatched. */
-export function configOf({ mutant, checker }: BuiltClass, variant: Variant): Config {
+function configOf({ entry: { mutant, checker }, variant, config }: TrialOptions): Config {
   const off = variant === "unwatched" ? checkers[checker].off : undefined;
-  return galleryConfig(mutant.setting, mutant.config, off);
+  return galleryConfig(mutant.setting, mutant.config, off, config);
 }
 
 export async function performTrial(options: TrialOptions): Promise<Trial> {
   const { entry, variant, seed, log, serveCommand, signal } = options;
-  const config = configOf(entry, variant);
+  const config = configOf(options);
   const name = `gallery-${entry.id}-${seed}-${variant}`;
   let struckCount = 0;
+  let struckAfter: number | undefined;
+  let run: Run | undefined;
   await using stage = await openStage({
     entry,
     isSpoiled: variant !== "control",
+    isReal: options.isReal ?? entry.mutant.setting === "embedded",
     config,
     seed,
     name,
     log,
     serveCommand,
     signal,
-    onStruck: () => struckCount++,
+    onStruck: () => {
+      struckCount++;
+      struckAfter ??= run?.ledger.totals.operationCount ?? 0;
+    },
   });
   const { target, clock, stalled } = stage;
+  options.onOpen?.(target);
   let firstAlarm: Alarm | undefined;
   const started = performance.now();
-  const run: Run = new Run({
+  const current = new Run({
     config,
     seed,
     name,
@@ -75,12 +92,13 @@ export async function performTrial(options: TrialOptions): Promise<Trial> {
     signal,
     clock,
     onViolation: (violation, bytes) => {
-      const { operationCount: operations, bytesWritten } = run.ledger.totals;
+      const { operationCount: operations, bytesWritten } = current.ledger.totals;
       firstAlarm ??= { operations, bytesWritten, seconds: (performance.now() - started) / 1000 };
-      options.onViolation?.(violation, bytes, run);
+      options.onViolation?.(violation, bytes, current);
     },
   });
-  const performed = performRun(run, { onProgress: () => {} });
+  run = current;
+  const performed = performRun(current, { onProgress: () => {} });
   const result = await (stalled === undefined ? performed : Promise.race([performed, stalled]));
-  return { result, config, struckCount, firstAlarm };
+  return { result, target: target.description, config, struckCount, struckAfter, firstAlarm };
 }
