@@ -8,7 +8,7 @@
  * @packageDocumentation
  */
 import type { Extent } from "../src/selectors/geometry.ts";
-import type { Workload } from "../src/selectors/workload.ts";
+import type { History } from "../src/selectors/history.ts";
 import { type Bench, type BenchContext, type Comparison, median } from "./harness.ts";
 
 const ltsOf = [1e4, 1e6, 1e8] as const;
@@ -107,7 +107,7 @@ function timed(work: () => void): number {
 
 /** Makes the bytes that an extent is to hold. */
 function fill(
-  workload: Workload,
+  workload: History,
   extent: Extent,
   { states, address, bytes }: { states: Float64Array; address: number; bytes: Uint8Array },
 ): void {

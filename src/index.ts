@@ -54,7 +54,8 @@ export {
   operationKinds,
   positionOf,
 } from "./selectors/operations.ts";
-export { type Visit, Workload, type WorkloadShape } from "./selectors/workload.ts";
+export type { History, Visit } from "./selectors/history.ts";
+export { Workload, type WorkloadShape } from "./selectors/workload.ts";
 export {
   type DeviceFaults,
   type ServiceFaults,

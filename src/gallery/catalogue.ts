@@ -1,15 +1,83 @@
 /**
  * The catalogue: every fault class that a block-volume checker must catch, with its incident and who must notice it.
  *
+ * M01 to M62 are published classes; H01 and on are those that harrow's diagnosis has a name for beside them.
  * Incidents are as published by those who had them; commits and issues are of the project named. A class that is to
  * be added is a row here and a file in `classes/`.
  *
  * @packageDocumentation
  */
+import { swappedBlocks } from "./classes/h01-swapped-blocks.ts";
+import { fromTheFuture } from "./classes/h02-from-the-future.ts";
+import { extraData } from "./classes/h03-extra-data.ts";
+import { falseCompare } from "./classes/h04-false-compare.ts";
+import { lostSnapshot } from "./classes/h05-lost-snapshot.ts";
+import { deletedBaseAnswered } from "./classes/h06-deleted-base-answered.ts";
+import { diffNondeterministic } from "./classes/h07-diff-nondeterministic.ts";
+import { refusedWriteStored } from "./classes/h08-refused-write-stored.ts";
+import { wentBack } from "./classes/h09-went-back.ts";
+import { bitFlipRest } from "./classes/m01-bit-flip-rest.ts";
+import { bitFlipWritePath } from "./classes/m02-bit-flip-write-path.ts";
+import { bitFlipReadPath } from "./classes/m03-bit-flip-read-path.ts";
+import { zeroedBlock } from "./classes/m04-zeroed-block.ts";
+import { cacheLineMix } from "./classes/m05-cache-line-mix.ts";
+import { shornSector } from "./classes/m06-shorn-sector.ts";
+import { tornMultiblock } from "./classes/m07-torn-multiblock.ts";
+import { nonAtomicVisible } from "./classes/m08-non-atomic-visible.ts";
+import { misdirectedWrite } from "./classes/m09-misdirected-write.ts";
+import { addressTruncation } from "./classes/m10-address-truncation.ts";
+import { misdirectedRead } from "./classes/m11-misdirected-read.ts";
+import { splitBoundary } from "./classes/m12-split-boundary.ts";
+import { crossVolumeLeak } from "./classes/m13-cross-volume-leak.ts";
+import { payloadInterleave } from "./classes/m14-payload-interleave.ts";
+import { bufferReuse } from "./classes/m15-buffer-reuse.ts";
 import { lostWrite } from "./classes/m16-lost-write.ts";
+import { lostThenMasked } from "./classes/m17-lost-then-masked.ts";
+import { lostNMultiple } from "./classes/m18-lost-n-multiple.ts";
+import { writeVersusUnmapRace } from "./classes/m19-write-vs-unmap-race.ts";
+import { staleCacheRead } from "./classes/m20-stale-cache-read.ts";
+import { staleReplica } from "./classes/m21-stale-replica.ts";
+import { ghostLateWrite } from "./classes/m22-ghost-late-write.ts";
+import { replayedWrite } from "./classes/m23-replayed-write.ts";
+import { flushLie } from "./classes/m24-flush-lie.ts";
+import { fuaIgnored } from "./classes/m25-fua-ignored.ts";
+import { reorderAcrossFlush } from "./classes/m26-reorder-across-flush.ts";
+import { unserialisable } from "./classes/m27-unserialisable.ts";
+import { writeHole } from "./classes/m28-write-hole.ts";
+import { discardWrongRange } from "./classes/m29-discard-wrong-range.ts";
+import { discardNoop } from "./classes/m30-discard-noop-or-stale.ts";
+import { trimCloneExposesParent } from "./classes/m31-trim-clone-exposes-parent.ts";
+import { discardCorruptsSnapshot } from "./classes/m32-discard-corrupts-snapshot.ts";
+import { discardVersusReprovision } from "./classes/m33-discard-vs-reprovision.ts";
+import { zeroRangeEdges } from "./classes/m34-zero-range-edges.ts";
+import { dirtyReuse } from "./classes/m35-dirty-reuse.ts";
+import { holeNotRecorded } from "./classes/m36-hole-not-recorded.ts";
+import { allocRace } from "./classes/m37-alloc-race.ts";
+import { doubleAllocation } from "./classes/m38-double-allocation.ts";
+import { allocLostOnReload } from "./classes/m39-alloc-lost-on-reload.ts";
+import { resizeEdge } from "./classes/m40-resize-edge.ts";
+import { cowGranularity } from "./classes/m41-cow-granularity.ts";
+import { snapLeakLate } from "./classes/m42-snap-leak-late.ts";
+import { snapMissEarly } from "./classes/m43-snap-miss-early.ts";
+import { snapTorn } from "./classes/m44-snap-torn.ts";
+import { snapMutable } from "./classes/m46-snap-mutable.ts";
+import { deleteCorruptsChain } from "./classes/m47-delete-corrupts-chain.ts";
+import { restoreIncomplete } from "./classes/m48-restore-incomplete.ts";
+import { replicaSnapDivergence } from "./classes/m49-replica-snap-divergence.ts";
+import { diffOmitUnderIo } from "./classes/m50-diff-omit-under-io.ts";
+import { diffOmitAfterGrowth } from "./classes/m51-diff-omit-after-growth.ts";
+import { diffOmitDirtyDirty } from "./classes/m52-diff-omit-dirty-dirty.ts";
+import { diffOmitTail } from "./classes/m53-diff-omit-tail.ts";
+import { diffOmitTrim } from "./classes/m54-diff-omit-trim.ts";
+import { diffWrongOffset } from "./classes/m55-diff-wrong-offset.ts";
+import { diffOverReport } from "./classes/m56-diff-over-report.ts";
+import { diffIgnoresParent } from "./classes/m57-diff-ignores-parent.ts";
+import { diffContract } from "./classes/m58-diff-contract.ts";
+import { diffAlgebra } from "./classes/m59-diff-algebra.ts";
+import { errorSwallowed } from "./classes/m60-error-swallowed.ts";
+import { shortCountedFull } from "./classes/m61-short-counted-full.ts";
+import { lostCompletion } from "./classes/m62-lost-completion.ts";
 import type { GalleryClass } from "./mutant.ts";
-
-const notYet = { level: "none", why: "to come" } as const;
 
 export const catalogue: readonly GalleryClass[] = [
   // Payload
@@ -21,7 +89,7 @@ export const catalogue: readonly GalleryClass[] = [
     checker: "quiescent",
     names: ["bit-flip"],
     rereads: "same",
-    mutant: notYet,
+    mutant: bitFlipRest,
   },
   {
     id: "M02",
@@ -31,7 +99,7 @@ export const catalogue: readonly GalleryClass[] = [
     checker: "quiescent",
     names: ["bit-flip"],
     rereads: "same",
-    mutant: notYet,
+    mutant: bitFlipWritePath,
   },
   {
     id: "M03",
@@ -41,7 +109,7 @@ export const catalogue: readonly GalleryClass[] = [
     checker: "quiescent",
     names: ["bit-flip"],
     rereads: "healed",
-    mutant: notYet,
+    mutant: bitFlipReadPath,
   },
   {
     id: "M04",
@@ -50,7 +118,7 @@ export const catalogue: readonly GalleryClass[] = [
     incident: "512-byte runs of zeros at Algolia, 2015",
     checker: "quiescent",
     names: ["zeroed"],
-    mutant: notYet,
+    mutant: zeroedBlock,
   },
   {
     id: "M05",
@@ -59,7 +127,7 @@ export const catalogue: readonly GalleryClass[] = [
     incident: "raspberrypi/linux #7496, 2026",
     checker: "quiescent",
     names: ["mixed"],
-    mutant: notYet,
+    mutant: cacheLineMix,
   },
   {
     id: "M06",
@@ -68,7 +136,7 @@ export const catalogue: readonly GalleryClass[] = [
     incident: "shorn writes on 3 SSDs, Zheng et al., FAST '13",
     checker: "durability",
     names: ["torn"],
-    mutant: notYet,
+    mutant: shornSector,
   },
   {
     id: "M07",
@@ -77,7 +145,7 @@ export const catalogue: readonly GalleryClass[] = [
     incident: "blk-mq of Linux 4.19, ffe81d45322c",
     checker: "quiescent",
     names: ["torn"],
-    mutant: notYet,
+    mutant: tornMultiblock,
   },
   {
     id: "M08",
@@ -86,7 +154,7 @@ export const catalogue: readonly GalleryClass[] = [
     incident: "no public report; why fsx and fio check atomic writes",
     checker: "exhaustive",
     names: ["torn"],
-    mutant: notYet,
+    mutant: nonAtomicVisible,
   },
   // Placement
   {
@@ -96,7 +164,7 @@ export const catalogue: readonly GalleryClass[] = [
     incident: "Krioukov et al., FAST '08",
     checker: "quiescent",
     names: ["misdirected", "lost-write"],
-    mutant: notYet,
+    mutant: misdirectedWrite,
   },
   {
     id: "M10",
@@ -105,7 +173,7 @@ export const catalogue: readonly GalleryClass[] = [
     incident: "SPDK unmap beyond 2 TB, 16d862d038",
     checker: "quiescent",
     names: ["resurrected"],
-    mutant: notYet,
+    mutant: addressTruncation,
   },
   {
     id: "M11",
@@ -115,7 +183,7 @@ export const catalogue: readonly GalleryClass[] = [
     checker: "quiescent",
     names: ["misdirected"],
     rereads: "healed",
-    mutant: notYet,
+    mutant: misdirectedRead,
   },
   {
     id: "M12",
@@ -123,8 +191,8 @@ export const catalogue: readonly GalleryClass[] = [
     fault: "a request over a boundary goes wrong in its second half",
     incident: "FreeBSD nvme at 128 KiB, r290198",
     checker: "quiescent",
-    names: ["misdirected", "lost-write"],
-    mutant: notYet,
+    names: ["misdirected"],
+    mutant: splitBoundary,
   },
   {
     id: "M13",
@@ -132,8 +200,8 @@ export const catalogue: readonly GalleryClass[] = [
     fault: "the data of one volume appears on another",
     incident: "two devices over NVMe/TCP, nvme-cli #844",
     checker: "quiescent",
-    names: ["misdirected", "lost-write"],
-    mutant: notYet,
+    names: ["misdirected"],
+    mutant: crossVolumeLeak,
   },
   {
     id: "M14",
@@ -142,7 +210,7 @@ export const catalogue: readonly GalleryClass[] = [
     incident: "SPDK nvme/tcp, 449dee3563",
     checker: "quiescent",
     names: ["mixed"],
-    mutant: notYet,
+    mutant: payloadInterleave,
   },
   {
     id: "M15",
@@ -150,8 +218,8 @@ export const catalogue: readonly GalleryClass[] = [
     fault: "a buffer is used again before its data has been sent",
     incident: "zero-copy sends in SPDK, a1f20e789f; nvme-tcp, 825619b09ad3",
     checker: "quiescent",
-    names: ["misdirected", "lost-write"],
-    mutant: notYet,
+    names: ["misdirected"],
+    mutant: bufferReuse,
   },
   // Lost, stale, out of order
   {
@@ -171,7 +239,7 @@ export const catalogue: readonly GalleryClass[] = [
     incident: "a fio user in fio #50",
     checker: "pre-read",
     names: ["lost-write"],
-    mutant: notYet,
+    mutant: lostThenMasked,
   },
   {
     id: "M18",
@@ -180,16 +248,16 @@ export const catalogue: readonly GalleryClass[] = [
     incident: "the 126 keys of vdbench",
     checker: "quiescent",
     names: ["stale"],
-    mutant: notYet,
+    mutant: lostNMultiple,
   },
   {
     id: "M19",
     title: "write-vs-unmap-race",
     fault: "a write beside a deallocation of its neighbours is dropped",
     incident: "spdk #3688; Longhorn engine, 2b2b4aa3",
-    checker: "exhaustive",
+    checker: "quiescent",
     names: ["lost-write"],
-    mutant: notYet,
+    mutant: writeVersusUnmapRace,
   },
   {
     id: "M20",
@@ -199,7 +267,7 @@ export const catalogue: readonly GalleryClass[] = [
     checker: "exhaustive",
     names: ["stale"],
     rereads: "healed",
-    mutant: notYet,
+    mutant: staleCacheRead,
   },
   {
     id: "M21",
@@ -207,8 +275,8 @@ export const catalogue: readonly GalleryClass[] = [
     fault: "after a failover a copy serves that has missed writes",
     incident: "DRBD 2026; Mayastor, dcfae9d4",
     checker: "quiescent",
-    names: ["stale", "lost-write", "resurrected", "zeroed"],
-    mutant: notYet,
+    names: ["stale", "lost-write"],
+    mutant: staleReplica,
   },
   {
     id: "M22",
@@ -217,7 +285,7 @@ export const catalogue: readonly GalleryClass[] = [
     incident: "spdk #3593; nvme host, disconnect waits since a5e1fc8d6b",
     checker: "quiescent",
     names: ["ghost-write"],
-    mutant: notYet,
+    mutant: ghostLateWrite,
   },
   {
     id: "M23",
@@ -225,8 +293,8 @@ export const catalogue: readonly GalleryClass[] = [
     fault: "an old write is delivered a second time",
     incident: "no public report of its own",
     checker: "quiescent",
-    names: ["stale", "lost-write", "resurrected"],
-    mutant: notYet,
+    names: ["stale"],
+    mutant: replayedWrite,
   },
   {
     id: "M24",
@@ -234,8 +302,8 @@ export const catalogue: readonly GalleryClass[] = [
     fault: "a flush is acknowledged, and a power cut loses what was written before it",
     incident: "consumer SSDs in 2022; diskchecker.pl",
     checker: "durability",
-    names: ["lost-write", "stale"],
-    mutant: notYet,
+    names: ["lost-write", "stale", "zeroed"],
+    mutant: flushLie,
   },
   {
     id: "M25",
@@ -244,7 +312,7 @@ export const catalogue: readonly GalleryClass[] = [
     incident: "why the Linux NVMe driver minds FUA and flush together",
     checker: "durability",
     names: ["lost-write", "stale"],
-    mutant: notYet,
+    mutant: fuaIgnored,
   },
   {
     id: "M26",
@@ -252,8 +320,8 @@ export const catalogue: readonly GalleryClass[] = [
     fault: "what was written after a flush survives a power cut, something before it does not",
     incident: "flush and write sent apart, Linux NVMe driver",
     checker: "durability",
-    names: ["lost-write", "stale"],
-    mutant: notYet,
+    names: ["lost-write"],
+    mutant: reorderAcrossFlush,
   },
   {
     id: "M27",
@@ -261,8 +329,8 @@ export const catalogue: readonly GalleryClass[] = [
     fault: "a power cut leaves what no order of the operations explains",
     incident: "8 of 15 SSDs, Zheng et al., FAST '13",
     checker: "durability",
-    names: ["lost-write", "stale"],
-    mutant: notYet,
+    names: ["stale"],
+    mutant: unserialisable,
   },
   {
     id: "M28",
@@ -271,7 +339,7 @@ export const catalogue: readonly GalleryClass[] = [
     incident: "parity pollution, Krioukov et al., FAST '08; SPDK raid5f, f84f0cc811",
     checker: "durability",
     names: ["garbage"],
-    mutant: notYet,
+    mutant: writeHole,
   },
   // Zeros, deallocation, thin volumes
   {
@@ -280,8 +348,8 @@ export const catalogue: readonly GalleryClass[] = [
     fault: "a deallocation hits other blocks",
     incident: "md raid0 at Algolia, 2015",
     checker: "quiescent",
-    names: ["zeroed", "resurrected"],
-    mutant: notYet,
+    names: ["resurrected", "zeroed", "lost-write"],
+    mutant: discardWrongRange,
   },
   {
     id: "M30",
@@ -290,7 +358,7 @@ export const catalogue: readonly GalleryClass[] = [
     incident: "UNMAP promises nothing, Linux 7985090aa020",
     checker: "quiescent",
     names: ["resurrected"],
-    mutant: notYet,
+    mutant: discardNoop,
   },
   {
     id: "M31",
@@ -299,7 +367,7 @@ export const catalogue: readonly GalleryClass[] = [
     incident: "SPDK, d3594f8437",
     checker: "clone",
     names: ["lost-write"],
-    mutant: notYet,
+    mutant: trimCloneExposesParent,
   },
   {
     id: "M32",
@@ -308,16 +376,16 @@ export const catalogue: readonly GalleryClass[] = [
     incident: "dm-thin in Linux 3.9, f046f89a99cc",
     checker: "snapshot",
     names: ["mutated"],
-    mutant: notYet,
+    mutant: discardCorruptsSnapshot,
   },
   {
     id: "M33",
     title: "discard-vs-reprovision",
     fault: "a deallocation still under way hits a block that was just written",
     incident: "dm-thin, 2a0fbffb1e50",
-    checker: "exhaustive",
-    names: ["zeroed", "lost-write"],
-    mutant: notYet,
+    checker: "quiescent",
+    names: ["lost-write"],
+    mutant: discardVersusReprovision,
   },
   {
     id: "M34",
@@ -325,8 +393,8 @@ export const catalogue: readonly GalleryClass[] = [
     fault: "zeroing a range that is not aligned touches its neighbours",
     incident: "Longhorn, 09d7452b; the 512-byte discards of krbd's tests",
     checker: "quiescent",
-    names: ["zeroed"],
-    mutant: notYet,
+    names: ["zeroed", "lost-write", "torn"],
+    mutant: zeroRangeEdges,
   },
   {
     id: "M35",
@@ -335,7 +403,7 @@ export const catalogue: readonly GalleryClass[] = [
     incident: "why SPDK's lvols have clear methods; cloud SSDs in 2013",
     checker: "quiescent",
     names: ["extra-data"],
-    mutant: notYet,
+    mutant: dirtyReuse,
   },
   {
     id: "M36",
@@ -343,8 +411,8 @@ export const catalogue: readonly GalleryClass[] = [
     fault: "zeros made between two snapshots are missing from what a backup copies",
     incident: "OpenZFS #4996 and #15526",
     checker: "sync",
-    names: ["resurrected"],
-    mutant: notYet,
+    names: ["early-miss"],
+    mutant: holeNotRecorded,
   },
   // Allocation and metadata
   {
@@ -354,7 +422,7 @@ export const catalogue: readonly GalleryClass[] = [
     incident: "SPDK blob, db3d1201a4",
     checker: "quiescent",
     names: ["lost-write"],
-    mutant: notYet,
+    mutant: allocRace,
   },
   {
     id: "M38",
@@ -363,7 +431,7 @@ export const catalogue: readonly GalleryClass[] = [
     incident: "SPDK, cc27c1ab11 and 7137bde120",
     checker: "quiescent",
     names: ["misdirected"],
-    mutant: notYet,
+    mutant: doubleAllocation,
   },
   {
     id: "M39",
@@ -371,8 +439,8 @@ export const catalogue: readonly GalleryClass[] = [
     fault: "a mapping that was right in memory is wrong after a restart",
     incident: "SPDK, 0d1aa0252d, 7ba6746e8c and 453faf0158",
     checker: "durability",
-    names: ["zeroed", "lost-write", "stale"],
-    mutant: notYet,
+    names: ["zeroed", "lost-write"],
+    mutant: allocLostOnReload,
   },
   {
     id: "M40",
@@ -381,7 +449,7 @@ export const catalogue: readonly GalleryClass[] = [
     incident: "krbd, after shrinking and growing",
     checker: "quiescent",
     names: ["extra-data"],
-    mutant: notYet,
+    mutant: resizeEdge,
   },
   {
     id: "M41",
@@ -389,8 +457,8 @@ export const catalogue: readonly GalleryClass[] = [
     fault: "copying a unit larger than the block brings back its stale rest",
     incident: "Longhorn #4354",
     checker: "quiescent",
-    names: ["lost-write", "stale", "resurrected", "zeroed"],
-    mutant: notYet,
+    names: ["lost-write", "stale"],
+    mutant: cowGranularity,
   },
   // Snapshots
   {
@@ -400,7 +468,7 @@ export const catalogue: readonly GalleryClass[] = [
     incident: "mappings swapped under I/O, spdk #3113",
     checker: "snapshot",
     names: ["late-leak"],
-    mutant: notYet,
+    mutant: snapLeakLate,
   },
   {
     id: "M43",
@@ -409,7 +477,7 @@ export const catalogue: readonly GalleryClass[] = [
     incident: "host caches in OpenEBS #873",
     checker: "snapshot",
     names: ["early-miss"],
-    mutant: notYet,
+    mutant: snapMissEarly,
   },
   {
     id: "M44",
@@ -418,7 +486,7 @@ export const catalogue: readonly GalleryClass[] = [
     incident: "no public report",
     checker: "cut",
     names: ["torn-cut"],
-    mutant: notYet,
+    mutant: snapTorn,
   },
   {
     id: "M45",
@@ -427,7 +495,10 @@ export const catalogue: readonly GalleryClass[] = [
     incident: "no public report",
     checker: "cut",
     names: ["torn-cut"],
-    mutant: notYet,
+    mutant: {
+      level: "none",
+      why: "no service that harrow drives takes group snapshots; the model judges them, in its own tests",
+    },
   },
   {
     id: "M46",
@@ -436,7 +507,7 @@ export const catalogue: readonly GalleryClass[] = [
     incident: "Longhorn, 2c02476f; SPDK, 826aac635e",
     checker: "snapshot",
     names: ["mutated"],
-    mutant: notYet,
+    mutant: snapMutable,
   },
   {
     id: "M47",
@@ -444,8 +515,8 @@ export const catalogue: readonly GalleryClass[] = [
     fault: "deleting a snapshot damages what stands on it",
     incident: "Longhorn, 2c02476f; SPDK, fa09c9ac9b",
     checker: "quiescent",
-    names: ["lost-write", "stale", "resurrected", "zeroed"],
-    mutant: notYet,
+    names: ["lost-write", "stale"],
+    mutant: deleteCorruptsChain,
   },
   {
     id: "M48",
@@ -454,7 +525,7 @@ export const catalogue: readonly GalleryClass[] = [
     incident: "Longhorn #1298",
     checker: "quiescent",
     names: ["resurrected"],
-    mutant: notYet,
+    mutant: restoreIncomplete,
   },
   {
     id: "M49",
@@ -463,7 +534,7 @@ export const catalogue: readonly GalleryClass[] = [
     incident: "Longhorn #4513",
     checker: "snapshot",
     names: ["mutated"],
-    mutant: notYet,
+    mutant: replicaSnapDivergence,
   },
   // Diffs
   {
@@ -473,7 +544,7 @@ export const catalogue: readonly GalleryClass[] = [
     incident: "Ceph PR 52109; VMware CBT in ESXi 6.0",
     checker: "diff",
     names: ["omission"],
-    mutant: notYet,
+    mutant: diffOmitUnderIo,
   },
   {
     id: "M51",
@@ -482,7 +553,7 @@ export const catalogue: readonly GalleryClass[] = [
     incident: "VMware CBT at 128 GB",
     checker: "diff",
     names: ["omission"],
-    mutant: notYet,
+    mutant: diffOmitAfterGrowth,
   },
   {
     id: "M52",
@@ -491,7 +562,7 @@ export const catalogue: readonly GalleryClass[] = [
     incident: "Ceph PR 4593",
     checker: "diff",
     names: ["omission"],
-    mutant: notYet,
+    mutant: diffOmitDirtyDirty,
   },
   {
     id: "M53",
@@ -500,7 +571,7 @@ export const catalogue: readonly GalleryClass[] = [
     incident: "thin_delta, 45422dbf",
     checker: "diff",
     names: ["omission"],
-    mutant: notYet,
+    mutant: diffOmitTail,
   },
   {
     id: "M54",
@@ -509,7 +580,7 @@ export const catalogue: readonly GalleryClass[] = [
     incident: "OpenZFS #4996",
     checker: "diff",
     names: ["omission"],
-    mutant: notYet,
+    mutant: diffOmitTrim,
   },
   {
     id: "M55",
@@ -518,7 +589,7 @@ export const catalogue: readonly GalleryClass[] = [
     incident: "Ceph PR 44483",
     checker: "diff",
     names: ["wrong-offset"],
-    mutant: notYet,
+    mutant: diffWrongOffset,
   },
   {
     id: "M56",
@@ -527,7 +598,7 @@ export const catalogue: readonly GalleryClass[] = [
     incident: "no public report; QEMU bitmaps say how coarse they are",
     checker: "diff",
     names: ["over-report"],
-    mutant: notYet,
+    mutant: diffOverReport,
   },
   {
     id: "M57",
@@ -536,7 +607,7 @@ export const catalogue: readonly GalleryClass[] = [
     incident: "Ceph PR 32403",
     checker: "diff",
     names: ["omission"],
-    mutant: notYet,
+    mutant: diffIgnoresParent,
   },
   {
     id: "M58",
@@ -545,16 +616,16 @@ export const catalogue: readonly GalleryClass[] = [
     incident: "unsorted extents, Ceph PR 45601",
     checker: "diff",
     names: ["contract"],
-    mutant: notYet,
+    mutant: diffContract,
   },
   {
     id: "M59",
     title: "diff-algebra",
-    fault: "a diff over a long span reports less than its parts together allow",
+    fault: "a diff over a long span reports blocks that no diff of its parts does",
     incident: "no public report",
     checker: "diff",
     names: ["algebra"],
-    mutant: notYet,
+    mutant: diffAlgebra,
   },
   // Protocol and reporting
   {
@@ -564,7 +635,7 @@ export const catalogue: readonly GalleryClass[] = [
     incident: "truenas plugin #96, 2026",
     checker: "quiescent",
     names: ["lost-write"],
-    mutant: notYet,
+    mutant: errorSwallowed,
   },
   {
     id: "M61",
@@ -572,8 +643,8 @@ export const catalogue: readonly GalleryClass[] = [
     fault: "a part of a transfer is reported as all of it",
     incident: "Linux 4.10 to 4.17 block layer",
     checker: "quiescent",
-    names: ["torn", "lost-write"],
-    mutant: notYet,
+    names: ["torn"],
+    mutant: shortCountedFull,
   },
   {
     id: "M62",
@@ -582,7 +653,89 @@ export const catalogue: readonly GalleryClass[] = [
     incident: "hangs over TCP, spdk #2743",
     checker: "liveness",
     names: ["no-completion"],
-    mutant: notYet,
+    mutant: lostCompletion,
+  },
+  // Beside the 62: what else the diagnosis has a name for
+  {
+    id: "H01",
+    title: "swapped-blocks",
+    fault: "two stored blocks have changed places",
+    incident: "what a corruptor does to any target",
+    checker: "quiescent",
+    names: ["misdirected"],
+    mutant: swappedBlocks,
+  },
+  {
+    id: "H02",
+    title: "from-the-future",
+    fault: "a block holds what this run would write later",
+    incident: "volumes used again with the same seed",
+    checker: "quiescent",
+    names: ["foreign"],
+    mutant: fromTheFuture,
+  },
+  {
+    id: "H03",
+    title: "extra-data",
+    fault: "data appears where nothing was ever written",
+    incident: "what a corruptor does to any target",
+    checker: "quiescent",
+    names: ["extra-data"],
+    mutant: extraData,
+  },
+  {
+    id: "H04",
+    title: "false-compare",
+    fault: "a fused compare-and-write says the opposite of what it found",
+    incident: "no public report",
+    checker: "compare",
+    names: ["wrong-compare"],
+    mutant: falseCompare,
+  },
+  {
+    id: "H05",
+    title: "lost-snapshot",
+    fault: "a snapshot that was acknowledged is gone after a crash",
+    incident: "no public report",
+    checker: "durability",
+    names: ["lost-snapshot"],
+    mutant: lostSnapshot,
+  },
+  {
+    id: "H06",
+    title: "deleted-base-answered",
+    fault: "a diff against a deleted snapshot is answered, not refused",
+    incident: "what Lightbits clusters refuse",
+    checker: "diff",
+    names: ["deleted-base-answered"],
+    mutant: deletedBaseAnswered,
+  },
+  {
+    id: "H07",
+    title: "diff-nondeterministic",
+    fault: "the same diff, asked twice, differs",
+    incident: "no public report",
+    checker: "diff",
+    names: ["nondeterministic"],
+    mutant: diffNondeterministic,
+  },
+  {
+    id: "H08",
+    title: "refused-write-stored",
+    fault: "a write is refused, and stored all the same",
+    incident: "no public report",
+    checker: "quiescent",
+    names: ["refused-write"],
+    mutant: refusedWriteStored,
+  },
+  {
+    id: "H09",
+    title: "went-back",
+    fault: "a read goes back behind what another one has shown",
+    incident: "no public report",
+    checker: "exhaustive",
+    names: ["went-back"],
+    mutant: wentBack,
   },
 ];
 

@@ -19,7 +19,7 @@ export const checkers = {
   /** Volumes at rest, extent by extent. */
   quiescent: {
     rules: ["quiescent"],
-    off: { checks: { recent: never, sample: never, all: { every: 0, atEnd: false } } },
+    off: { checks: { recent: never, sample: never, all: { every: 0, atEnd: false }, changed: false } },
   },
   /** Blocks just before an operation replaces them. */
   "pre-read": { rules: ["quiescent"], off: { reads: { preRead: "0/1" } } },

@@ -9,13 +9,13 @@
  */
 import type { Choices } from "../generators/choices.ts";
 import type { FaultClass, Violation } from "../model/violation.ts";
-import type { ConfigInput } from "../runner/config/schema.ts";
+import type { Config, ConfigInput } from "../runner/config/schema.ts";
 import type { Clock } from "../sut/clock.ts";
 import type { VolumeService } from "../sut/port.ts";
 import type { StoreBug } from "../sut/store/bug.ts";
 import type { TargetFaults } from "../sut/target-faults.ts";
 import type { CheckerName } from "./checkers.ts";
-import type { NvmeInterceptor } from "./wire/nvme-proxy.ts";
+import type { NvmeInterceptor } from "./wire/nvme-interceptor.ts";
 import type { RestInterceptor } from "./wire/rest-proxy.ts";
 
 /** Of the choices of mutants: what one seed decides about them has nothing to do with the history. */
@@ -31,6 +31,8 @@ export interface Chance {
 
 /** What is known where a mutant stands between the run and its system under test. */
 export interface Scene extends Chance {
+  readonly seed: bigint;
+  readonly config: Config;
   /** The run's clock: turns on a jittery target, milliseconds elsewhere. */
   readonly clock: Clock;
 }
@@ -49,6 +51,8 @@ interface MutantBase {
   readonly setting: Setting;
   /** The workload and the checks that show it, over the base of the setting; see `workloads.ts`. */
   readonly config?: ConfigInput;
+  /** It strikes reads of volumes alone; when its checker does not look, somebody else has to read them. */
+  readonly isOfReads?: true;
 }
 
 /** Lies at the port, to volumes, snapshots, diffs or what brings trouble about. */

@@ -31,6 +31,11 @@ export interface Change {
   completed: number;
 }
 
+/** A change that left something but zeros. */
+export function isData(change: Change | undefined): boolean {
+  return change?.bytes.some((byte) => byte !== 0) === true;
+}
+
 /** What was done to the blocks of one volume. */
 export class BlockLog {
   readonly #changes = new Map<number, Change[]>();
@@ -47,6 +52,13 @@ export class BlockLog {
   /** The block's last change was complete by a time, and nothing else was under way on it then or since. */
   isCalm(block: number, by: number): boolean {
     return this.of(block).every(({ completed }) => completed < by);
+  }
+
+  /** Blocks on which nothing is under way, and which hold data, as far as is known. */
+  get dataBlocks(): readonly number[] {
+    return this.blocks.filter(
+      (block) => this.isCalm(block, Number.POSITIVE_INFINITY) && isData(this.of(block).at(-1)),
+    );
   }
 
   add(
@@ -129,4 +141,106 @@ export function opening(
       return as.snapshot?.(uuid, device) ?? device;
     },
   });
+}
+
+/** Ranges of the calls that are in flight. */
+export class InFlight {
+  readonly #ranges = new Set<BlockRange>();
+
+  async during(ranges: readonly BlockRange[], act: () => Promise<Outcome>): Promise<Outcome> {
+    for (const range of ranges) this.#ranges.add(range);
+    try {
+      return await act();
+    } finally {
+      for (const range of ranges) this.#ranges.delete(range);
+    }
+  }
+
+  /** Whether one of them shares a unit of so many blocks with a range. */
+  hasNear(range: BlockRange, unitBlocks: number): boolean {
+    for (const other of this.#ranges) if (shareUnit(range, other, unitBlocks)) return true;
+    return false;
+  }
+}
+
+/** Whether two ranges touch the same unit of so many blocks. */
+export function shareUnit(a: BlockRange, b: BlockRange, unitBlocks: number): boolean {
+  const first = ({ block }: BlockRange) => Math.floor(block / unitBlocks);
+  const last = ({ block, blockCount }: BlockRange) => Math.floor((block + blockCount - 1) / unitBlocks);
+  return first(a) <= last(b) && first(b) <= last(a);
+}
+
+/** Whether some block of a range holds anything but zeros. */
+export async function holdsData(device: BlockDevice, range: BlockRange): Promise<boolean> {
+  const into = new Uint8Array(range.blockCount * device.capabilities.blockSizeBytes);
+  await device.read({ ...range, into });
+  return !isZero(into);
+}
+
+export function isZero(bytes: Uint8Array): boolean {
+  return bytes.every((byte) => byte === 0);
+}
+
+/** A volume that can be changed behind everyone's back. */
+interface StoredVolume {
+  readonly uuid: string;
+  readonly log: BlockLog;
+  /** Changes what is stored; whoever else wants to change something waits meanwhile. */
+  readonly alter: (act: (beneath: BlockDevice) => Promise<Outcome>) => Promise<void>;
+}
+
+/** A write that has just been stored. */
+interface StoredWrite {
+  readonly volume: StoredVolume;
+  readonly range: BlockRange;
+  /** The others that were opened. */
+  readonly others: readonly StoredVolume[];
+}
+
+/** Does something to what is stored after each write that went well, before the writer hears of it. */
+export function afterWrites(
+  service: VolumeService,
+  clock: Clock,
+  act: (write: StoredWrite) => Promise<void>,
+): VolumeService {
+  const logs = new Map<string, BlockLog>();
+  const all = new Map<string, StoredVolume>();
+  const beneath = opening(service, {
+    volume: (uuid, device) => {
+      let altering: Promise<unknown> | undefined;
+      const volume: StoredVolume = {
+        uuid,
+        get log() {
+          return logs.get(uuid)!;
+        },
+        alter: async (change) => {
+          altering = Promise.all([altering, change(device)]);
+          await altering;
+        },
+      };
+      all.set(uuid, volume);
+      return replaced(device, {
+        write: async (request) => {
+          await altering;
+          const outcome = await device.write(request);
+          const others = [...all.values()].filter((other) => other.uuid !== uuid);
+          if (outcome.kind === "ok") await act({ volume, range: request, others });
+          return outcome;
+        },
+        writeZeroes: async (request) => {
+          await altering;
+          return device.writeZeroes(request);
+        },
+        deallocate: async (request) => {
+          await altering;
+          return device.deallocate(request);
+        },
+        compareAndWrite: async (request) => {
+          await altering;
+          return device.compareAndWrite(request);
+        },
+      });
+    },
+  });
+  return logged(beneath, clock, logs);
 }

@@ -18,7 +18,7 @@ import type { VolumeService } from "../sut/port.ts";
 import type { TargetFaults } from "../sut/target-faults.ts";
 import { JitteryClock } from "./jittery/clock.ts";
 import { JitteryTarget } from "./jittery/target.ts";
-import { type BuiltClass, mutantStream, type Scene } from "./mutant.ts";
+import { type BuiltClass, mutantStream, type Scene, type Setting } from "./mutant.ts";
 import { saysStruck } from "./serve-bug.ts";
 import { serveNvmeProxy } from "./wire/nvme-proxy.ts";
 import { serveRestProxy } from "./wire/rest-proxy.ts";
@@ -32,11 +32,10 @@ export interface Stage extends AsyncDisposable {
 }
 
 export interface StageOptions {
-  readonly entry: BuiltClass;
-  /** Whether the mutant is to lie; if not, all else is the same. */
-  readonly isSpoiled: boolean;
-  /** Opens what the configuration names; if not, volumes in memory. */
-  readonly isReal: boolean;
+  /** The class that spoils it; what is opened keeps its word if there is none. */
+  readonly entry: BuiltClass | undefined;
+  /** `embedded` opens what the configuration names, whatever that is; the others, volumes in memory. */
+  readonly setting: Setting;
   readonly config: Config;
   readonly seed: bigint;
   /** What the run's objects on the target are called. */
@@ -54,22 +53,22 @@ const turnsMax = 20;
 const diffPageRanges = 3;
 
 export function openStage(options: StageOptions): Promise<Stage> {
-  return options.isReal ? openReal(options) : openInMemory(options);
+  return options.setting === "embedded" ? openReal(options) : openInMemory(options);
 }
 
 async function openInMemory(options: StageOptions): Promise<Stage> {
-  const { isSpoiled, config, seed, name, onStruck } = options;
-  const { mutant } = options.entry;
+  const { setting, config, seed, name, onStruck } = options;
+  const mutant = options.entry?.mutant;
   const choices = new Choices(seed, mutantStream);
   const chance = { choices, struck: onStruck };
-  const bug = isSpoiled && mutant.level === "target" ? mutant.bug(chance) : undefined;
+  const bug = mutant?.level === "target" ? mutant.bug(chance) : undefined;
   const plain = await memoryService({ diffPageRanges, ...(bug !== undefined && { bug }) });
-  const jittery = mutant.setting === "jittery" ? new JitteryClock({ seed, turnsMax }) : undefined;
+  const jittery = setting === "jittery" ? new JitteryClock({ seed, turnsMax }) : undefined;
   const clock = jittery ?? systemClock;
   const hasVolatileCache = config.target.kind === "embedded" && config.target.volatileCache;
   const shaken = jittery === undefined ? undefined : new JitteryTarget(plain, jittery, { hasVolatileCache });
-  const scene: Scene = { ...chance, clock };
-  const port = isSpoiled && mutant.level === "port" ? mutant : undefined;
+  const scene: Scene = { ...chance, seed, config, clock };
+  const port = mutant?.level === "port" ? mutant : undefined;
   const honest = shaken?.service ?? plain;
   const service = port?.service?.(honest, scene) ?? honest;
   const faults =
@@ -123,23 +122,25 @@ async function createVolumes(
 }
 
 async function openReal(options: StageOptions): Promise<Stage> {
-  const { entry, isSpoiled, seed, name, log, serveCommand, signal } = options;
+  const { entry, seed, name, log, serveCommand, signal } = options;
   const closers: (() => Promise<unknown>)[] = [];
   const close = async (): Promise<void> => {
     for (let closer = closers.pop(); closer !== undefined; closer = closers.pop()) await closer();
   };
   try {
     const config = await inDirectory(options.config, closers);
-    const isBug = isSpoiled && entry.mutant.level === "target";
     const target = await openTarget({
       config,
       seed,
       name,
       log,
-      serveCommand: isBug ? [...serveCommand, "--bug", entry.id, "--bug-seed", String(seed)] : serveCommand,
+      serveCommand:
+        entry?.mutant.level === "target"
+          ? [...serveCommand, "--bug", entry.id, "--bug-seed", String(seed)]
+          : serveCommand,
       environment: process.env,
       signal,
-      ...(isSpoiled ? { spoiled: spoil(options, closers) } : {}),
+      ...(entry === undefined ? {} : { spoiled: spoil(entry, options, closers) }),
     });
     closers.push(async () => target[Symbol.asyncDispose]());
     return { target, clock: systemClock, stalled: undefined, [Symbol.asyncDispose]: close };
@@ -159,14 +160,15 @@ async function inDirectory(config: Config, closers: (() => Promise<unknown>)[]):
 }
 
 function spoil(
-  { entry: { mutant }, seed, onStruck }: StageOptions,
+  { mutant }: BuiltClass,
+  { seed, config, log, onStruck }: StageOptions,
   closers: (() => Promise<unknown>)[],
 ): SpoiledTarget {
   const chance = { choices: new Choices(seed, mutantStream), struck: onStruck };
   const { level } = mutant;
   switch (level) {
     case "port": {
-      const scene: Scene = { ...chance, clock: systemClock };
+      const scene: Scene = { ...chance, seed, config, clock: systemClock };
       const { service, faults } = mutant;
       return {
         ...(service === undefined ? {} : { service: (inner: VolumeService) => service(inner, scene) }),
@@ -186,13 +188,13 @@ function spoil(
           ? {}
           : {
               nvmeVia: async (upstream) =>
-                opened(await serveNvmeProxy({ upstream, interceptor: nvme(chance) })).address,
+                opened(await serveNvmeProxy({ upstream, interceptor: nvme(chance), log })).address,
             }),
         ...(rest === undefined
           ? {}
           : {
               restVia: async (upstream) =>
-                opened(await serveRestProxy({ upstream, interceptor: rest(chance) })).url,
+                opened(await serveRestProxy({ upstream, interceptor: rest(chance), log })).url,
             }),
       };
     }

@@ -8,9 +8,13 @@ import type { Config, ConfigInput } from "../runner/config/schema.ts";
 import { Run } from "../runner/run.ts";
 import { performRun, type RunResult } from "../runner/runner.ts";
 import type { Target } from "../runner/target.ts";
+import { readBack } from "./application.ts";
+import { backedUp } from "./backup.ts";
 import { checkers } from "./checkers.ts";
 import type { BuiltClass } from "./mutant.ts";
+import { replaced } from "./port-lies.ts";
 import { openStage, type StageOptions } from "./settings.ts";
+import { cloned } from "./tenant.ts";
 import { galleryConfig } from "./workloads.ts";
 
 /**
@@ -65,9 +69,8 @@ export async function performTrial(options: TrialOptions): Promise<Trial> {
   let struckAfter: number | undefined;
   let run: Run | undefined;
   await using stage = await openStage({
-    entry,
-    isSpoiled: variant !== "control",
-    isReal: options.isReal ?? entry.mutant.setting === "embedded",
+    entry: variant === "control" ? undefined : entry,
+    setting: options.isReal === true ? "embedded" : entry.mutant.setting,
     config,
     seed,
     name,
@@ -79,7 +82,8 @@ export async function performTrial(options: TrialOptions): Promise<Trial> {
       struckAfter ??= run?.ledger.totals.operationCount ?? 0;
     },
   });
-  const { target, clock, stalled } = stage;
+  const { clock, stalled } = stage;
+  const target = variant === "unwatched" ? withAudience(entry, stage.target) : stage.target;
   options.onOpen?.(target);
   let firstAlarm: Alarm | undefined;
   const started = performance.now();
@@ -101,4 +105,14 @@ export async function performTrial(options: TrialOptions): Promise<Trial> {
   const performed = performRun(current, { onProgress: () => {} });
   const result = await (stalled === undefined ? performed : Promise.race([performed, stalled]));
   return { result, target: target.description, config, struckCount, struckAfter, firstAlarm };
+}
+
+/** The target with somebody on it who believes what the checker responsible would not: else nothing could be wrong. */
+function withAudience({ checker, mutant }: BuiltClass, target: Target): Target {
+  if (checker === "diff" || checker === "sync")
+    return replaced(target, { service: backedUp(target.service) });
+  if (checker === "clone") return replaced(target, { service: cloned(target.service) });
+  if (mutant.isOfReads !== true) return target;
+  const volumes = target.volumes.map((volume) => ({ ...volume, device: readBack(volume.device) }));
+  return replaced(target, { volumes });
 }

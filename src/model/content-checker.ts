@@ -9,7 +9,7 @@
  * @packageDocumentation
  */
 import type { Extent } from "../selectors/geometry.ts";
-import type { Workload } from "../selectors/workload.ts";
+import type { History } from "../selectors/history.ts";
 import type { CutContradiction } from "./cut.ts";
 import { contentOf, explains, someZeros, type WriteInterval } from "./linearization.ts";
 import {
@@ -59,14 +59,14 @@ export interface ReadRange {
 }
 
 export class ContentChecker {
-  readonly #workload: Workload;
+  readonly #workload: History;
   readonly #tracker: Tracker;
   readonly #reconciler: Reconciler;
   readonly #states: { readonly address: number; readonly values: Float64Array };
   readonly #one: { readonly address: number; readonly values: Float64Array };
   readonly #verdicts: { readonly address: number; readonly bytes: Uint8Array };
 
-  constructor(workload: Workload, tracker: Tracker, reconciler: Reconciler) {
+  constructor(workload: History, tracker: Tracker, reconciler: Reconciler) {
     this.#workload = workload;
     this.#tracker = tracker;
     this.#reconciler = reconciler;

@@ -8,7 +8,7 @@ import { rng, rngInverse } from "../generators/pcg.ts";
 import { valueStream } from "../generators/streams.ts";
 import type { Extent } from "../selectors/geometry.ts";
 import { effectOf, ltsMax as highestLts, operationAt, positionOf } from "../selectors/operations.ts";
-import type { Workload } from "../selectors/workload.ts";
+import type { History } from "../selectors/history.ts";
 import { compareBits, readEvidence, type SectorEvidence, type Source } from "./block-evidence.ts";
 import type { Reconciler } from "./reconciler.ts";
 import type { Tracker } from "./tracker.ts";
@@ -32,6 +32,13 @@ export interface BadBlock {
   readonly provenBefore: boolean;
   readonly bytes: Uint8Array;
   readonly rereads: NonNullable<Violation["rereads"]>;
+  /**
+   * Whether another block of the extent, counted from its start, shows a state; as far as it was read together with
+   * this one. Absent if nothing can be concluded from others.
+   */
+  readonly shows?: (block: number, state: number) => boolean;
+  /** A look at rest had found the expected state here. */
+  readonly wasProven?: boolean;
 }
 
 /** At most so many differing bits in a block are called flips of it; more are garbage. */
@@ -49,11 +56,11 @@ interface Finding {
 }
 
 export class Diagnosis {
-  readonly #workload: Workload;
+  readonly #workload: History;
   readonly #tracker: Tracker;
   readonly #reconciler: Reconciler;
 
-  constructor(workload: Workload, tracker: Tracker, reconciler: Reconciler) {
+  constructor(workload: History, tracker: Tracker, reconciler: Reconciler) {
     this.#workload = workload;
     this.#tracker = tracker;
     this.#reconciler = reconciler;
@@ -178,6 +185,8 @@ export class Diagnosis {
         };
     }
     const floor = versions.indexOf(bad.wrong.allowed.at(-1)!);
+    const late = this.#lateZeroing(bad);
+    if (late !== undefined) return { ...this.#late(bad, late), observed, position: late };
     if (versions[floor + 1]! <= 0) return this.#olderVersion(bad, 1, observed);
     return { class: "zeroed", summary: "data was replaced by zeros that no operation made", observed };
   }
@@ -214,14 +223,10 @@ export class Diagnosis {
         observed,
         position,
       };
-    if (this.#tracker.decisionOn(position, here) === false)
-      return {
-        class: "ghost-write",
-        summary: "a write whose outcome was unknown had been shown not to have happened, and is here now",
-        observed,
-        position,
-      };
     const age = versions.indexOf(position) - versions.indexOf(wrong.allowed.at(-1)!);
+    const isNeverHappened = this.#tracker.decisionOn(position, here) === false;
+    if (isNeverHappened || (versions.includes(position) && age > 0 && this.#mayBeLate(bad, position)))
+      return { ...this.#late(bad, position), observed, position };
     if (!versions.includes(position)) {
       const { lts } = operationAt(position);
       const isSubmitted =
@@ -251,8 +256,69 @@ export class Diagnosis {
     return { ...this.#olderVersion(bad, age, observed), position };
   }
 
+  /**
+   * Whether an older operation shows because it took effect only after newer ones: its outcome is unknown, and nobody
+   * has seen it take effect in time. What a crash undid, and what a snapshot does not have, is another matter.
+   */
+  #mayBeLate({ extent, wrong, snapshot, rule, rereads }: BadBlock, state: number): boolean {
+    const position = Math.abs(state);
+    return (
+      snapshot === undefined &&
+      rule !== "durability" &&
+      rereads === "same" &&
+      this.#tracker.outcomeOf(position) === "unknown" &&
+      this.#tracker.decisionOn(position, extent.firstBlock + wrong.block) !== true
+    );
+  }
+
+  /** An operation in doubt has happened when it could not any more. */
+  #late({ extent, wrong, wasProven }: BadBlock, state: number): Pick<Finding, "class" | "summary"> {
+    const what = state > 0 ? "a write" : "a zeroing";
+    const isNeverHappened =
+      this.#tracker.decisionOn(Math.abs(state), extent.firstBlock + wrong.block) === false;
+    return {
+      class: "ghost-write",
+      summary: isNeverHappened
+        ? `${what} whose outcome was unknown had been shown not to have happened, and is here now`
+        : wasProven === true
+          ? `${what} whose outcome was unknown is here now, over a newer one that had been read back: it happened too late`
+          : `${what} whose outcome was unknown is here, and a newer one is not that completed after it could not happen any more: it happened too late`,
+    };
+  }
+
+  /** The newest zeroing of the block that may have happened too late, of those before what it should hold. */
+  #lateZeroing(bad: BadBlock): number | undefined {
+    const { extent, wrong } = bad;
+    const expected = wrong.allowed.at(-1)!;
+    let newest: number | undefined;
+    for (const { position, outcome } of this.#tracker.exceptions()) {
+      if (outcome !== "unknown" || position >= expected || position < -(newest ?? 0)) continue;
+      const { lts, operationId } = operationAt(position);
+      if (this.#workload.window.pd(lts) !== extent.pd) continue;
+      const operation = this.#workload.operationOn(lts, wrong.block);
+      if (operation?.operationId !== operationId || effectOf(operation.kind) !== "zeros") continue;
+      if (this.#mayBeLate(bad, -position)) newest = -position;
+    }
+    return newest;
+  }
+
+  /** Another block of the write that is missing here, counted from the start of the extent, which shows it. */
+  #otherPart({ wrong, view, rule, shows }: BadBlock): number | undefined {
+    const expected = wrong.allowed.at(-1)!;
+    if (shows === undefined || expected <= 0 || (rule !== "quiescent" && rule !== "exhaustive"))
+      return undefined;
+    const found = this.#workload.operationOf(expected);
+    // What a rollback brought back was whole once.
+    if (found === undefined || operationAt(expected).lts <= view.segments[0]!.ltsMin) return undefined;
+    const { firstBlock, blockCount } = found.operation;
+    for (let block = firstBlock; block < firstBlock + blockCount; block++)
+      if (block !== wrong.block && shows(block, expected)) return block;
+    return undefined;
+  }
+
   /** The block holds a version `age` writes older than the oldest that it may hold. */
-  #olderVersion({ snapshot, rereads, wrong }: BadBlock, age: number, observed: string): Finding {
+  #olderVersion(bad: BadBlock, age: number, observed: string): Finding {
+    const { extent, snapshot, rereads, wrong, wasProven } = bad;
     const expected = wrong.allowed.at(-1)!;
     if (snapshot !== undefined)
       return {
@@ -262,15 +328,35 @@ export class Diagnosis {
       };
     if (expected <= 0)
       return { class: "resurrected", summary: "data is back that was made zeros since", observed };
-    if (age === 1 && rereads === "same")
+    const isStored = rereads === "same";
+    const isBack = isStored && wasProven === true;
+    if (age === 1 && isBack)
+      return {
+        class: "lost-write",
+        summary:
+          "the newest write had been read back, and the block is again as it was before: an old copy has come back",
+        observed,
+      };
+    if (age === 1 && isStored) {
+      const part = this.#otherPart(bad);
+      if (part !== undefined)
+        return {
+          class: "torn",
+          summary: `part of the newest write is there: block ${extent.firstBlock + part} has it, this one is as it was before`,
+          observed,
+        };
       return {
         class: "lost-write",
         summary: "the newest write was acknowledged, and the block is still as it was before",
         observed,
       };
+    }
+    const behind = `${age} ${age === 1 ? "write" : "writes"} behind`;
     return {
       class: "stale",
-      summary: `the block holds an old version: ${age} ${age === 1 ? "write" : "writes"} behind`,
+      summary: isBack
+        ? `the newest write had been read back, and an old version has come back: ${behind}`
+        : `the block holds an old version: ${behind}`,
       observed,
     };
   }
@@ -311,12 +397,18 @@ export class Diagnosis {
         observed: "whole sectors in the wrong place",
       };
     const groups = this.#sectorGroups(evidence, extent.volume, here);
-    if (groups.every(({ text }) => text !== undefined))
+    if (groups.every(({ text }) => text !== undefined)) {
+      const strange = evidence.find((found) => isOfOtherBlock(found, { volume: extent.volume, block: here }));
       return {
-        class: "torn",
-        summary: "the sectors of the block are of different versions",
+        ...(strange === undefined
+          ? { class: "torn", summary: "the sectors of the block are of different versions" }
+          : {
+              class: "mixed",
+              summary: `whole sectors of ${addressText(strange.source.address)} are among those of the block`,
+            }),
         observed: groups.map((group) => `${sectorsText(group)}: ${group.text}`).join("; "),
       };
+    }
     const bits = evidence.reduce(
       (sum, found) => sum + (found.kind === "ours" ? found.differingBits : 4096),
       0,
@@ -444,6 +536,16 @@ function sectorShift(
   if (distance === undefined || distance === 0) return undefined;
   if (!evidence.every((found, sector) => distanceOf(found, sector) === distance)) return undefined;
   return { text: `${Math.abs(distance)} sectors too ${distance > 0 ? "low" : "high"}`, source: first.source };
+}
+
+/** Whether a sector is the undamaged content of another block. */
+function isOfOtherBlock(
+  found: SectorEvidence,
+  own: { readonly volume: number; readonly block: number },
+): found is Extract<SectorEvidence, { kind: "ours" }> {
+  if (found.kind !== "ours" || found.differingBits > 0) return false;
+  const { volume, block } = found.source.address;
+  return volume !== own.volume || block !== own.block;
 }
 
 function sectorsText({ from, to }: { readonly from: number; readonly to: number }): string {

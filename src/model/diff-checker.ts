@@ -15,7 +15,7 @@
  */
 import { effectOf, type Operation } from "../selectors/operations.ts";
 import type { Extent } from "../selectors/geometry.ts";
-import type { Workload } from "../selectors/workload.ts";
+import type { History } from "../selectors/history.ts";
 import { type BlockRun, BlockSet } from "./block-set.ts";
 import { type AnswerPage, brokenContract, reportedBlocks } from "./diff-contract.ts";
 import {
@@ -78,13 +78,13 @@ interface Difference {
 const blocksNamedMax = 3;
 
 export class DiffChecker {
-  readonly #workload: Workload;
+  readonly #workload: History;
   readonly #tracker: Tracker;
   readonly #reconciler: Reconciler;
   readonly #before: Float64Array;
   readonly #after: Float64Array;
 
-  constructor(workload: Workload, tracker: Tracker, reconciler: Reconciler) {
+  constructor(workload: History, tracker: Tracker, reconciler: Reconciler) {
     this.#workload = workload;
     this.#tracker = tracker;
     this.#reconciler = reconciler;

@@ -14,7 +14,7 @@ import {
   operationKinds,
   positionOf,
 } from "../selectors/operations.ts";
-import type { Workload } from "../selectors/workload.ts";
+import type { History } from "../selectors/history.ts";
 import type { Reconciler } from "./reconciler.ts";
 import type { OperationOutcome } from "./operation-times.ts";
 import type { Tracker } from "./tracker.ts";
@@ -133,7 +133,7 @@ export interface LedgerReport {
 }
 
 export class Ledger {
-  readonly #workload: Workload;
+  readonly #workload: History;
   readonly #reconciler: Reconciler;
   readonly #tracker: Tracker;
   /** By pd: the lts as of which the extent was last compared, −1 if never in this process. */
@@ -148,7 +148,7 @@ export class Ledger {
   readonly #ltsCounted: number;
 
   constructor(
-    workload: Workload,
+    workload: History,
     tracker: Tracker,
     reconciler: Reconciler,
     resumed?: { readonly state: LedgerState; readonly ltsMax: number },
@@ -207,6 +207,12 @@ export class Ledger {
     this.#provenLts[extent.pd] = ltsMax;
     if (wrongNow.size > 0) this.#wrong.set(extent.pd, wrongNow);
     else this.#wrong.delete(extent.pd);
+  }
+
+  /** Whether a block, counted from the start of the extent, was found in this state when all of the extent was compared last. */
+  isProven(extent: Extent, block: number, state: number): boolean {
+    if (state === 0 || this.#wrong.get(extent.pd)?.has(block) === true) return false;
+    return operationAt(Math.abs(state)).lts <= this.#provenLts[extent.pd]!;
   }
 
   /** Blocks were compared, and are overwritten now: nobody proves these versions after this. */

@@ -9,7 +9,7 @@
  */
 import type { Extent } from "../selectors/geometry.ts";
 import { effectOf, type OperationKind, positionOf } from "../selectors/operations.ts";
-import type { Workload } from "../selectors/workload.ts";
+import type { History } from "../selectors/history.ts";
 import type { WriteInterval } from "./linearization.ts";
 import type { SnapshotRecord } from "./snapshot-record.ts";
 import type { OperationTimes, ReadableWrite, ReadInterval, RememberedRead } from "./operation-times.ts";
@@ -41,11 +41,11 @@ interface Pending {
 const untouched = { completed: Number.NEGATIVE_INFINITY, submitted: Number.NEGATIVE_INFINITY } as const;
 
 export class Reconciler {
-  readonly #workload: Workload;
+  readonly #workload: History;
   readonly #tracker: Tracker;
   readonly #explained: Uint8Array;
 
-  constructor(workload: Workload, tracker: Tracker) {
+  constructor(workload: History, tracker: Tracker) {
     this.#workload = workload;
     this.#tracker = tracker;
     this.#explained = new Uint8Array(workload.geometry.extentBlocks);

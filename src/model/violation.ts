@@ -26,9 +26,10 @@ export type Rule =
  *
  * Of a block: `lost-write` the version before the expected one, as if the newest had never been stored; `stale` an
  * older one; `zeroed`; `resurrected` data from before the block was made zero; `extra-data` this run's data where
- * none was written; `ghost-write` an operation that had been shown never to have happened; `refused-write` one that
- * the target had refused; `misdirected` another block's content; `torn` sectors of different versions;
- * `mixed` pieces of another block inside; `bit-flip`; `foreign` another run's; `garbage`.
+ * none was written; `ghost-write` an operation whose outcome is unknown, and that has happened too late: after it had
+ * been shown never to have, or over newer ones; `refused-write` one that the target had refused; `misdirected` another
+ * block's content; `torn` sectors of the block, or blocks of one write, of different versions; `mixed` pieces of
+ * another block inside; `bit-flip`; `foreign` another run's; `garbage`.
  *
  * Of blocks read under load: `went-back` an allowed version, but a read before had shown what came after it.
  *
@@ -42,37 +43,39 @@ export type Rule =
  * way round; `wrong-size` a volume or snapshot is not as large as it was made; `lost-snapshot` one that was acknowledged is gone; `volumes-differ` two volumes of one
  * history; `no-completion` a command that did not complete in time, though nobody had put the target to trouble.
  */
-export type FaultClass =
-  | "lost-write"
-  | "stale"
-  | "zeroed"
-  | "resurrected"
-  | "extra-data"
-  | "ghost-write"
-  | "refused-write"
-  | "misdirected"
-  | "torn"
-  | "mixed"
-  | "bit-flip"
-  | "foreign"
-  | "garbage"
-  | "went-back"
-  | "torn-cut"
-  | "late-leak"
-  | "early-miss"
-  | "mutated"
-  | "omission"
-  | "over-report"
-  | "wrong-offset"
-  | "contract"
-  | "nondeterministic"
-  | "deleted-base-answered"
-  | "algebra"
-  | "wrong-compare"
-  | "wrong-size"
-  | "lost-snapshot"
-  | "volumes-differ"
-  | "no-completion";
+export const faultClasses = [
+  "lost-write",
+  "stale",
+  "zeroed",
+  "resurrected",
+  "extra-data",
+  "ghost-write",
+  "refused-write",
+  "misdirected",
+  "torn",
+  "mixed",
+  "bit-flip",
+  "foreign",
+  "garbage",
+  "went-back",
+  "torn-cut",
+  "late-leak",
+  "early-miss",
+  "mutated",
+  "omission",
+  "over-report",
+  "wrong-offset",
+  "contract",
+  "nondeterministic",
+  "deleted-base-answered",
+  "algebra",
+  "wrong-compare",
+  "wrong-size",
+  "lost-snapshot",
+  "volumes-differ",
+  "no-completion",
+] as const;
+export type FaultClass = (typeof faultClasses)[number];
 
 /** An operation with its place in the history. */
 export interface OperationReference {
@@ -92,7 +95,7 @@ export interface Violation {
   /** One sentence: what was seen, and what it says about the fault. */
   readonly summary: string;
   readonly volume: number;
-  /** First block concerned, and how many. */
+  /** First block concerned, and how many; 0 if it is about no block, as of a flush. */
   readonly block: number;
   readonly blockCount: number;
   /** The snapshot concerned, and of a diff its base; by number. */
@@ -110,7 +113,6 @@ export interface Violation {
 /** Text for people, a few lines. */
 export function describeViolation(violation: Violation): string {
   const { rule, class: name, volume, block, blockCount, snapshot, base, ltsMax } = violation;
-  const blocks = blockCount === 1 ? `block ${block}` : `blocks ${block} to ${block + blockCount - 1}`;
   const of =
     snapshot !== undefined && rule === "diff"
       ? ` in the diff of snapshot ${snapshot} ${base === undefined ? "without base" : `against snapshot ${base}`}`
@@ -118,17 +120,21 @@ export function describeViolation(violation: Violation): string {
         ? ""
         : ` of snapshot ${snapshot}`;
   const lines = [
-    `${name}: volume ${volume}, ${blocks}${of} (rule ${rule}, as of lts ${ltsMax})`,
+    `${name}: volume ${volume}${blockCount === 0 ? "" : `, ${rangeText(block, blockCount)}`}${of} (rule ${rule}, as of lts ${ltsMax})`,
     `  ${violation.summary}`,
     `  expected  ${violation.expected}`,
     `  observed  ${violation.observed}`,
   ];
   for (const { role, lts, operationId, kind, block: first, blockCount: count } of violation.operations) {
-    const range = count === 1 ? `block ${first}` : `blocks ${first} to ${first + count - 1}`;
-    lines.push(`  operation ${operationId} of lts ${lts} (${role}): ${kind} of ${range}`);
+    const range = count === 0 ? "" : ` of ${rangeText(first, count)}`;
+    lines.push(`  operation ${operationId} of lts ${lts} (${role}): ${kind}${range}`);
   }
   if (violation.rereads !== undefined) lines.push(`  re-read   ${rereadsText[violation.rereads]}`);
   return lines.join("\n");
+}
+
+function rangeText(first: number, count: number): string {
+  return count === 1 ? `block ${first}` : `blocks ${first} to ${first + count - 1}`;
 }
 
 const rereadsText = {

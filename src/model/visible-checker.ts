@@ -10,7 +10,7 @@
  */
 import type { Extent } from "../selectors/geometry.ts";
 import { effectOf, operationAt, positionOf } from "../selectors/operations.ts";
-import type { Workload } from "../selectors/workload.ts";
+import type { History } from "../selectors/history.ts";
 import type { Observation } from "./operation-times.ts";
 import type { Tracker } from "./tracker.ts";
 import { volumeView } from "./view.ts";
@@ -31,7 +31,7 @@ interface Seen {
 const seenBytesMax = 32 * 2 ** 20;
 
 export class VisibleChecker {
-  readonly #workload: Workload;
+  readonly #workload: History;
   readonly #tracker: Tracker;
   readonly #classes: { readonly address: number; readonly bytes: Uint8Array };
   readonly #vds: { readonly address: number };
@@ -42,7 +42,7 @@ export class VisibleChecker {
   #forgottenAt = -1;
   readonly #positions: { readonly address: number; readonly values: BigUint64Array };
 
-  constructor(workload: Workload, tracker: Tracker) {
+  constructor(workload: History, tracker: Tracker) {
     this.#workload = workload;
     this.#tracker = tracker;
     const { kernel } = workload.run;

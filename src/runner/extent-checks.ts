@@ -12,16 +12,31 @@ import type { Extent } from "../selectors/geometry.ts";
 import type { Read } from "../selectors/read-selector.ts";
 import { observe, read } from "./reading.ts";
 import { readAhead, type Run } from "./run.ts";
-import { explain, explainedPerExtentMax, rereadNow, ruleOf, type ShownSnapshot } from "./wrong-blocks.ts";
+import {
+  besides,
+  explain,
+  explainedPerExtentMax,
+  provenOf,
+  rereadNow,
+  ruleOf,
+  type ShownSnapshot,
+} from "./wrong-blocks.ts";
 
 /**
  * Reads extents of the volumes, each while nothing is under way on it, and compares them with the model.
  *
+ * Those that do not exist yet are passed over.
+ *
+ * @param options.hasGrown - The resize that follows the newest lts is through.
  * @returns How many were found right.
  */
-export function checkVolumes(run: Run, extents: Iterable<Extent>, rule: Rule = "quiescent"): Promise<number> {
+export function checkVolumes(
+  run: Run,
+  extents: Iterable<Extent>,
+  { rule = "quiescent", hasGrown = false }: { readonly rule?: Rule; readonly hasGrown?: boolean } = {},
+): Promise<number> {
   return inParallel(run, extents, (extent) =>
-    run.activity.during(() => checkVolumeExtent(run, extent, rule)),
+    run.activity.during(() => checkVolumeExtent(run, extent, { rule, hasGrown })),
   );
 }
 
@@ -57,8 +72,9 @@ export async function checkUnderLoad(run: Run, { extent, firstBlock, blockCount 
   const buffer = run.readBuffers.tryTake() ?? (await run.readBuffers.take());
   try {
     const into = buffer.bytes.subarray(0, blockCount * blockSizeBytes);
-    const range = { firstBlock: extent.firstBlock + firstBlock, blockCount };
-    const observation = await observe(run, device, range, into);
+    const { volume } = extent;
+    const blocks = { volume, firstBlock: extent.firstBlock + firstBlock, blockCount };
+    const observation = await observe(run, device, blocks, into);
     try {
       const view = liveView(run.tracker, extent.volume, observation);
       const range = { extent, firstBlock, blockCount, view, address: buffer.address };
@@ -77,6 +93,8 @@ export async function checkUnderLoad(run: Run, { extent, firstBlock, blockCount 
             rule: "exhaustive",
             provenBefore: false,
             bytes,
+            wasProven: run.ledger.isProven(extent, wrong.block, wrong.allowed.at(-1)!),
+            ...besides(run, wrong, { extent, firstBlock, blockCount, address: buffer.address }),
             rereads: await rereadNow(run, extent, wrong, bytes),
           }),
           bytes,
@@ -138,7 +156,8 @@ export async function checkBeforehand(
   const { device } = run.target.volumes[extent.volume]!;
   const { blockSizeBytes } = run.workload.geometry;
   const into = buffer.bytes.subarray(0, blockCount * blockSizeBytes);
-  await read(run, device, { firstBlock: extent.firstBlock + firstBlock, blockCount }, into);
+  const { volume } = extent;
+  await read(run, device, { volume, firstBlock: extent.firstBlock + firstBlock, blockCount }, into);
   const view = volumeView(run.tracker, extent.volume, ltsMax);
   const { wrong, states } = run.content.check({
     extent,
@@ -155,7 +174,15 @@ export async function checkBeforehand(
     const at = (fault.block - firstBlock) * blockSizeBytes;
     const bytes = into.slice(at, at + blockSizeBytes);
     const rereads = await rereadNow(run, extent, fault, bytes);
-    const found = { extent, wrong: fault, view, rule: ruleOf(run, "quiescent", fault), provenBefore: false };
+    const found = {
+      extent,
+      wrong: fault,
+      view,
+      rule: ruleOf(run, "quiescent", fault),
+      provenBefore: false,
+      wasProven: run.ledger.isProven(extent, fault.block, fault.allowed.at(-1)!),
+      ...besides(run, fault, { extent, firstBlock, blockCount, address: buffer.address }),
+    };
     run.violation(run.diagnosis.explain({ ...found, bytes, rereads }), bytes);
   }
   run.unexplainedCount += Math.max(0, wrong.length - explainedPerExtentMax);
@@ -183,10 +210,14 @@ async function inParallel(
   return right;
 }
 
-async function checkVolumeExtent(run: Run, extent: Extent, rule: Rule): Promise<boolean> {
+async function checkVolumeExtent(
+  run: Run,
+  extent: Extent,
+  { rule, hasGrown }: { readonly rule: Rule; readonly hasGrown: boolean },
+): Promise<boolean> {
   const { tracker, order, workload } = run;
   const ltsMax = tracker.ltsStartedMax;
-  if (!workload.sizes.hasExtent(extent, Math.max(0, ltsMax))) return true;
+  if (!workload.sizes.hasExtent(extent, Math.max(0, hasGrown ? ltsMax + 1 : ltsMax))) return true;
   const look = {
     pd: extent.pd,
     firstBlock: 0,
@@ -212,13 +243,14 @@ export async function checkHeld(run: Run, extent: Extent, ltsMax: number, rule: 
     const into = buffer.bytes.subarray(0, extent.blockCount * run.workload.geometry.blockSizeBytes);
     await read(run, device, extent, into);
     const { states, wrong } = run.content.check({ extent, view, address: buffer.address });
+    const wasProven = provenOf(run, extent, wrong);
     run.ledger.extentCompared(
       extent,
       ltsMax,
       states,
       wrong.map(({ block }) => block),
     );
-    await explain(run, wrong, { extent, view, device, buffer, rule });
+    await explain(run, wrong, { extent, view, device, buffer, rule, wasProven });
     if (run.config.checks.secondVolume) await compareSecond(run, extent, into);
     return wrong.length === 0;
   } finally {

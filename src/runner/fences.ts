@@ -9,11 +9,13 @@
  */
 import type { BlockDevice } from "../sut/port.ts";
 
+type Readable = Pick<BlockDevice, "read">;
+
 /** Reads that may fail in a row before a device counts as gone. */
 const triesMax = 20;
 
 export class Fence {
-  readonly #devices: readonly BlockDevice[];
+  readonly #devices: readonly Readable[];
   readonly #into: Uint8Array;
   #current: Promise<boolean> = Promise.resolve(true);
   #next: Promise<boolean> | undefined;
@@ -22,7 +24,7 @@ export class Fence {
    * @param devices - All that take the operations of one volume.
    * @param into - A block, to read to.
    */
-  constructor(devices: readonly BlockDevice[], into: Uint8Array) {
+  constructor(devices: readonly Readable[], into: Uint8Array) {
     this.#devices = devices;
     this.#into = into;
   }
@@ -45,7 +47,7 @@ export class Fence {
     return true;
   }
 
-  async #readFrom(device: BlockDevice): Promise<boolean> {
+  async #readFrom(device: Readable): Promise<boolean> {
     for (let tries = 0; tries < triesMax; tries++) {
       const outcome = await device.read({ block: 0, blockCount: 1, into: this.#into });
       if (outcome.kind === "ok") return true;

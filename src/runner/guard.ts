@@ -59,7 +59,7 @@ export async function findContent(device: BlockDevice): Promise<string | undefin
 
 /** What some blocks of a volume hold, in a few words; `undefined` if zeros. */
 export async function findContentIn(
-  device: BlockDevice,
+  device: Pick<BlockDevice, "identity" | "capabilities" | "read">,
   { block, blockCount }: BlockRange,
 ): Promise<string | undefined> {
   const into = new Uint8Array(blockCount * device.capabilities.blockSizeBytes);

@@ -8,7 +8,7 @@
 import { createHash } from "node:crypto";
 import type { ControlStep } from "../selectors/control-schedule.ts";
 import { operationKinds } from "../selectors/operations.ts";
-import type { Visit, Workload } from "../selectors/workload.ts";
+import type { History, Visit } from "../selectors/history.ts";
 
 /** The last link of the chain, and the lts that comes next after it. */
 export interface DigestLink {
@@ -19,11 +19,11 @@ export interface DigestLink {
 const linkLts = 1024;
 
 export class HistoryDigest {
-  readonly #workload: Workload;
+  readonly #workload: History;
   #link: DigestLink;
   #pending: string[] = [];
 
-  constructor(workload: Workload) {
+  constructor(workload: History) {
     const {
       geometry: { blockSizeBytes, extentBlocks, volumeBlocks },
       run: { format },

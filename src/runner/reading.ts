@@ -9,8 +9,9 @@ import { TargetFailure } from "./target-failure.ts";
 
 const readTriesMax = 10;
 
-/** Blocks of a volume, from its start. */
+/** Blocks of a volume, or of what shows it, from its start. */
 interface VolumeBlocks {
+  readonly volume: number;
   readonly firstBlock: number;
   readonly blockCount: number;
 }
@@ -22,14 +23,14 @@ interface VolumeBlocks {
 export async function read(
   run: Run,
   device: BlockDevice,
-  { firstBlock: block, blockCount }: VolumeBlocks,
+  { volume, firstBlock: block, blockCount }: VolumeBlocks,
   into: Uint8Array,
 ): Promise<void> {
   const { activity } = run;
   for (let tries = 1; ; tries++) {
     const count = activity.upheavalCount;
     const isCalm = activity.upheaval === undefined;
-    const outcome = await device.read({ block, blockCount, into });
+    const outcome = await run.liveness.read(device, volume, { block, blockCount, into });
     if (outcome.kind === "ok") {
       if (isCalm && count === activity.upheavalCount) return;
       await activity.upheaval;
@@ -46,7 +47,7 @@ export async function read(
 export async function observe(
   run: Run,
   device: BlockDevice,
-  { firstBlock: block, blockCount }: VolumeBlocks,
+  { volume, firstBlock: block, blockCount }: VolumeBlocks,
   into: Uint8Array,
 ) {
   const { activity } = run;
@@ -54,7 +55,7 @@ export async function observe(
     const count = activity.upheavalCount;
     const isCalm = activity.upheaval === undefined;
     const observation = run.tracker.observe();
-    const outcome = await device.read({ block, blockCount, into });
+    const outcome = await run.liveness.read(device, volume, { block, blockCount, into });
     if (outcome.kind === "ok" && isCalm && count === activity.upheavalCount) {
       run.tracker.observed(observation);
       return observation;

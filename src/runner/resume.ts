@@ -8,7 +8,7 @@ import type { VolatileOperation } from "../model/durability.ts";
 import type { LedgerState } from "../model/ledger.ts";
 import { Tracker } from "../model/tracker.ts";
 import { effectOf, positionOf } from "../selectors/operations.ts";
-import type { Workload } from "../selectors/workload.ts";
+import type { History } from "../selectors/history.ts";
 import { ServiceError } from "../sut/port.ts";
 import { asked } from "./asked.ts";
 import type { DigestLink } from "./history-digest.ts";
@@ -63,7 +63,7 @@ function addUnequal({ workload, unequal }: Run, position: number): void {
   if (found !== undefined) unequal.add(found.extent, found.operation);
 }
 
-function* positionsBetween(workload: Workload, ltsComplete: number, ltsReserved: number): Generator<number> {
+function* positionsBetween(workload: History, ltsComplete: number, ltsReserved: number): Generator<number> {
   for (let lts = ltsComplete + 1; lts <= ltsReserved; lts++)
     for (const { kind, operationId } of workload.visit(lts).operations)
       if (effectOf(kind) !== "none") yield positionOf(lts, operationId);

@@ -16,6 +16,7 @@ import { Reconciler } from "../model/reconciler.ts";
 import { Tracker } from "../model/tracker.ts";
 import type { Violation } from "../model/violation.ts";
 import { VisibleChecker } from "../model/visible-checker.ts";
+import type { History } from "../selectors/history.ts";
 import { Workload } from "../selectors/workload.ts";
 import { type Clock, systemClock } from "../sut/clock.ts";
 import { Activity } from "./activity.ts";
@@ -24,6 +25,7 @@ import { BufferPool } from "./buffers.ts";
 import type { Config } from "./config/schema.ts";
 import { Fence } from "./fences.ts";
 import { type DigestLink, HistoryDigest } from "./history-digest.ts";
+import { Liveness } from "./liveness.ts";
 import type { RunLog } from "./run-log.ts";
 import type { Target } from "./target.ts";
 import { UnequalBlocks } from "./unequal-blocks.ts";
@@ -73,6 +75,8 @@ export interface RunOptions {
   readonly clock?: Clock;
   readonly recorder?: RunRecorder;
   readonly resumed?: ResumedRun;
+  /** Makes the history, if it is not to be drawn from the seed; its content is to be of that seed all the same. */
+  readonly history?: (kernel: Kernel) => History;
 }
 
 export class Run {
@@ -84,7 +88,7 @@ export class Run {
   readonly signal: AbortSignal;
   readonly clock: Clock;
   readonly recorder: RunRecorder | undefined;
-  readonly workload: Workload;
+  readonly workload: History;
   readonly tracker: Tracker;
   readonly reconciler: Reconciler;
   readonly content: ContentChecker;
@@ -97,6 +101,7 @@ export class Run {
   readonly ltsClock: LtsClock;
   readonly order: BlockOrder;
   readonly activity = new Activity();
+  readonly liveness: Liveness;
   readonly violations: Violation[] = [];
   /** Blocks of each volume of which the two devices need not agree: an operation failed on one of them. */
   readonly unequal: UnequalBlocks;
@@ -109,12 +114,13 @@ export class Run {
   ltsBegun = 0;
   /** Of the latest crash that may have dropped something; −1 before. */
   crashLts = -1;
+  /** The configuration has the target put to trouble. */
+  readonly isTroubled: boolean;
   readonly writeBuffers: BufferPool;
   readonly readBuffers: BufferPool;
   readonly extentBuffers: BufferPool;
   /** One block, for wrong ones to be read again: whoever has it waits for nothing else. */
   readonly rereadBuffers: BufferPool;
-  readonly #isTroubled: boolean;
   #isKeepingUnequal = false;
   readonly #fences: readonly Fence[];
   readonly #onViolation: (violation: Violation, bytes: Uint8Array | undefined) => void;
@@ -122,7 +128,7 @@ export class Run {
   constructor(options: RunOptions) {
     const { config, seed, target, resumed } = options;
     this.config = config;
-    this.#isTroubled = Object.values(config.faults).some((fault) => fault !== undefined);
+    this.isTroubled = Object.values(config.faults).some((fault) => fault !== undefined);
     this.seed = seed;
     this.name = options.name;
     this.target = target;
@@ -150,7 +156,7 @@ export class Run {
     });
     const { volumes } = target;
     const first = volumes[0]!.device.capabilities;
-    this.workload = new Workload(kernel, seed, shape);
+    this.workload = options.history?.(kernel) ?? new Workload(kernel, seed, shape);
     this.digest = new HistoryDigest(this.workload);
     this.tracker = resumed?.tracker ?? new Tracker();
     this.tracker.deallocateIsAdvice = first.deallocatedReads !== "zeros";
@@ -183,13 +189,23 @@ export class Run {
       ...(resumed?.unequal === undefined ? {} : { known: resumed.unequal }),
       onAdded: () => this.#keepUnequal(),
     });
-    this.#fences = volumes.map(
-      ({ device, second }) =>
-        new Fence(
-          second === undefined ? [device] : [device, second],
-          kernel.allocate(geometry.blockSizeBytes).bytes,
-        ),
-    );
+    this.liveness = new Liveness({
+      config,
+      clock: this.clock,
+      tracker: this.tracker,
+      workload: this.workload,
+      isExcused: this.isTroubled,
+      report: (violation) => {
+        if (!this.isOver) this.violation(violation);
+      },
+    });
+    this.#fences = volumes.map(({ device, second }, volume) => {
+      const devices = second === undefined ? [device] : [device, second];
+      return new Fence(
+        devices.map((one) => ({ read: (request) => this.liveness.read(one, volume, request) })),
+        kernel.allocate(geometry.blockSizeBytes).bytes,
+      );
+    });
   }
 
   get isOver(): boolean {
@@ -212,7 +228,7 @@ export class Run {
   targetError(message: string): void {
     this.targetErrorCount++;
     // Trouble that was asked for is no news.
-    if (this.#isTroubled) this.log.info(message);
+    if (this.isTroubled) this.log.info(message);
     else this.log.warn(message);
   }
 

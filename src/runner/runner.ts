@@ -63,7 +63,16 @@ const defaultDurationMs = 60_000;
 /** How often a run that is kept on disk is brought up to date there. */
 const commitEveryMs = 250;
 
+/** Runs until its bounds are met, something ends it, or what it waits for is given up. */
 export async function performRun(run: Run, hooks: RunnerHooks): Promise<RunResult> {
+  try {
+    return await perform(run, hooks);
+  } finally {
+    run.liveness.stop();
+  }
+}
+
+async function perform(run: Run, hooks: RunnerHooks): Promise<RunResult> {
   const { clock, config } = run;
   const { onProgress, elapsedBeforeMs = 0 } = hooks;
   const started = clock.now() - elapsedBeforeMs;
@@ -84,8 +93,7 @@ export async function performRun(run: Run, hooks: RunnerHooks): Promise<RunResul
     run.recorder.commit();
   });
   noteUnchecked(run);
-  let isFinished = false;
-  try {
+  const work = async (): Promise<void> => {
     await hooks.resume?.(control);
     await runStages(run, engine, started);
     if (run.failure !== undefined) throw run.failure;
@@ -98,10 +106,14 @@ export async function performRun(run: Run, hooks: RunnerHooks): Promise<RunResul
       await control.snapshots.checkAllAlive();
     }
     await control.finish();
+  };
+  let isFinished = false;
+  try {
+    await run.liveness.unlessStuck(work());
     isFinished = !run.isOver;
   } catch (error) {
     run.fail(error);
-    await engine.drain();
+    await drain(run, engine);
   }
   if (run.failure instanceof OccupiedVolumeError) throw run.failure;
   if (!isFinished)
@@ -138,6 +150,15 @@ export async function performRun(run: Run, hooks: RunnerHooks): Promise<RunResul
     snapshotsLeft: control.shelf.namesAlive,
     elapsedMs: clock.now() - started,
   };
+}
+
+/** Waits for what is under way, but not for what was given up. */
+async function drain(run: Run, engine: Engine): Promise<void> {
+  try {
+    await run.liveness.unlessStuck(engine.drain());
+  } catch (error) {
+    run.fail(error);
+  }
 }
 
 /** A run on disk that was interrupted, or whose target failed, may go on: what it needs stays on the target. */

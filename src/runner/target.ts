@@ -291,7 +291,10 @@ async function openService(
 }
 
 function connectNamespaces(
-  target: Pick<LightbitsTarget, "headerDigest" | "dataDigest" | "ioQueues" | "queueDepth" | "hostNqn">,
+  target: Pick<
+    LightbitsTarget,
+    "headerDigest" | "dataDigest" | "ioQueues" | "queueDepth" | "hostNqn" | "commandTimeout"
+  >,
   log: RunLog,
   { random, clock }: { readonly random: () => number; readonly clock: Clock },
 ): ConnectNamespaces {
@@ -301,6 +304,7 @@ function connectNamespaces(
     queueDepth,
     headerDigest,
     dataDigest,
+    commandTimeout: commandTimeoutMs,
   } = target;
   return ({ endpoints: [endpoint], subsystemNqn }) => {
     if (endpoint === undefined)
@@ -314,6 +318,7 @@ function connectNamespaces(
       queueDepth,
       headerDigest: headerDigest ? "require" : "off",
       dataDigest: dataDigest ? "require" : "off",
+      commandTimeoutMs,
       clock,
       reconnect: { ...reconnectPolicyDefault, random },
       log: { ...silentLog, info: (message) => log.info(message), warn: (message) => log.warn(message) },

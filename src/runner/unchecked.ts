@@ -8,15 +8,17 @@ import type { Config } from "./config/schema.ts";
 import { depthOf, type Run } from "./run.ts";
 
 export function noteUnchecked(run: Run): void {
-  for (const { what, why } of [...ofConfig(run.config), ...ofTarget(run)]) run.ledger.notChecked(what, why);
+  for (const { what, why } of [...ofConfig(run), ...ofTarget(run)]) run.ledger.notChecked(what, why);
 }
+
+const completions = "that every command completes in time";
 
 interface Gap {
   readonly what: string;
   readonly why: string;
 }
 
-function* ofConfig(config: Config): Generator<Gap> {
+function* ofConfig({ config, isTroubled }: Run): Generator<Gap> {
   const { checks, snapshots, reads, faults } = config;
   if (!checks.all.atEnd)
     yield { what: "last versions of extents not drawn by a check", why: "checks.all.atEnd is false" };
@@ -27,6 +29,8 @@ function* ofConfig(config: Config): Generator<Gap> {
   if (reads.perLts.max === 0) yield { what: "reads under load", why: "reads.perLts.max is 0" };
   else if (!checks.exhaustive)
     yield { what: "the order of what reads under load show", why: "checks.exhaustive is false" };
+  if (!checks.changed)
+    yield { what: "volumes right after a resize or a rollback", why: "checks.changed is false" };
   if (!checks.compare)
     yield { what: "whether compares hold and fail as they should", why: "checks.compare is false" };
   if (depthOf(config) === 1)
@@ -39,6 +43,9 @@ function* ofConfig(config: Config): Generator<Gap> {
   if (faults.crash === undefined) yield { what: "durability", why: "faults.crash is not set" };
   else if (!checks.durability)
     yield { what: "durability right after a crash", why: "checks.durability is false" };
+  if (!checks.liveness) yield { what: completions, why: "checks.liveness is false" };
+  else if (isTroubled)
+    yield { what: completions, why: "faults are brought about: time-outs are put down to them" };
   if (!checks.secondVolume) yield { what: "a second volume", why: "checks.secondVolume is false" };
 }
 

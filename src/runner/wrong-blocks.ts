@@ -5,6 +5,7 @@
  */
 import type { Region } from "../generators/kernel.ts";
 import type { WrongBlock } from "../model/content-checker.ts";
+import type { BadBlock } from "../model/diagnosis.ts";
 import type { SnapshotRecord } from "../model/snapshot-record.ts";
 import { liveView, type View, volumeView } from "../model/view.ts";
 import type { Rule, Violation } from "../model/violation.ts";
@@ -35,20 +36,35 @@ interface WrongExtent {
   readonly buffer: Region;
   readonly rule?: Rule;
   readonly shown?: ShownSnapshot;
+  /** By wrong block: a look at rest had found what it should hold; see {@link provenOf}. */
+  readonly wasProven?: readonly boolean[];
 }
 
 /** Explains and reports the wrong blocks of an extent. */
 export async function explain(run: Run, wrong: readonly WrongBlock[], at: WrongExtent): Promise<void> {
   const { extent, view, buffer, shown } = at;
   const { blockSizeBytes } = run.workload.geometry;
-  for (const fault of wrong.slice(0, explainedPerExtentMax)) {
+  for (const [index, fault] of wrong.slice(0, explainedPerExtentMax).entries()) {
     const bytes = buffer.bytes.slice(fault.block * blockSizeBytes, (fault.block + 1) * blockSizeBytes);
     const rereads = await reread(run, fault, bytes, at);
     const provenBefore = shown?.proven?.has(extent.pd) ?? false;
     const snapshot = shown?.record.snapshot;
     const isVolumes = shown !== undefined && !provenBefore && (await volumeShows(run, fault, bytes, at));
     const rule = ruleOf(run, shown?.rule ?? at.rule ?? "quiescent", fault);
-    const found = { extent, wrong: fault, provenBefore, bytes, rereads };
+    const found = {
+      extent,
+      wrong: fault,
+      provenBefore,
+      bytes,
+      rereads,
+      wasProven: at.wasProven?.[index] ?? run.ledger.isProven(extent, fault.block, fault.allowed.at(-1)!),
+      ...besides(run, fault, {
+        extent,
+        firstBlock: 0,
+        blockCount: extent.blockCount,
+        address: buffer.address,
+      }),
+    };
     run.violation(
       run.diagnosis.explain(
         isVolumes
@@ -61,11 +77,50 @@ export async function explain(run: Run, wrong: readonly WrongBlock[], at: WrongE
   run.unexplainedCount += Math.max(0, wrong.length - explainedPerExtentMax);
 }
 
+/** Which wrong blocks a look at rest had found right before; to be asked before the ledger is told of this one. */
+export function provenOf({ ledger }: Run, extent: Extent, wrong: readonly WrongBlock[]): readonly boolean[] {
+  return wrong.map(({ block, allowed }) => ledger.isProven(extent, block, allowed.at(-1)!));
+}
+
+/** What the blocks that were read with a wrong one say of it: nothing, if a crash may have undone a part of a write. */
+export function besides(
+  run: Run,
+  fault: WrongBlock,
+  {
+    extent,
+    firstBlock,
+    blockCount,
+    address,
+  }: {
+    readonly extent: Extent;
+    readonly firstBlock: number;
+    readonly blockCount: number;
+    readonly address: number;
+  },
+): Pick<BadBlock, "shows"> {
+  if (isOlderThanCrash(run, fault)) return {};
+  const { blockSizeBytes } = run.workload.geometry;
+  return {
+    shows: (block, state) =>
+      block >= firstBlock &&
+      block < firstBlock + blockCount &&
+      run.content.shows({
+        volume: extent.volume,
+        block: extent.firstBlock + block,
+        address: address + (block - firstBlock) * blockSizeBytes,
+        state,
+      }),
+  };
+}
+
 /** What was durable before a crash, and is missing after it, is a matter of durability. */
-export function ruleOf(run: Run, rule: Rule, { allowed }: WrongBlock): Rule {
+export function ruleOf(run: Run, rule: Rule, fault: WrongBlock): Rule {
+  return rule === "quiescent" && isOlderThanCrash(run, fault) ? "durability" : rule;
+}
+
+function isOlderThanCrash({ crashLts }: Run, { allowed }: WrongBlock): boolean {
   const floor = Math.abs(allowed.at(-1)!);
-  const isOlderThanCrash = floor > 0 && operationAt(floor).lts <= run.crashLts;
-  return rule === "quiescent" && isOlderThanCrash ? "durability" : rule;
+  return floor > 0 && operationAt(floor).lts <= crashLts;
 }
 
 function nowView(run: Run, { volume }: Extent): View {
@@ -83,7 +138,8 @@ async function volumeShows(
   if (stateIn(view) !== stateIn(nowView(run, extent))) return false;
   const { device } = run.target.volumes[extent.volume]!;
   const into = buffer.bytes.subarray(buffer.bytes.length - bytes.length);
-  const outcome = await device.read({ block: extent.firstBlock + block, blockCount: 1, into });
+  const request = { block: extent.firstBlock + block, blockCount: 1, into };
+  const outcome = await run.liveness.read(device, extent.volume, request);
   return outcome.kind === "ok" && Buffer.compare(into, bytes) === 0;
 }
 
@@ -99,7 +155,8 @@ export async function reread(
   let isSame = true;
   let isRight = true;
   for (let tries = 0; tries < run.config.checks.rereads; tries++) {
-    const outcome = await device.read({ block: extent.firstBlock + block, blockCount: 1, into });
+    const request = { block: extent.firstBlock + block, blockCount: 1, into };
+    const outcome = await run.liveness.read(device, extent.volume, request);
     if (outcome.kind !== "ok") return "failed";
     isSame &&= Buffer.compare(into, seen) === 0;
     isRight &&= run.content.isRight({ extent, block, view, address: buffer.address + spare });
@@ -122,7 +179,7 @@ export async function rereadNow(
     let isSame = true;
     let isRight = true;
     for (let tries = 0; tries < run.config.checks.rereads; tries++) {
-      const at = { firstBlock: extent.firstBlock + block, blockCount: 1 };
+      const at = { volume: extent.volume, firstBlock: extent.firstBlock + block, blockCount: 1 };
       const observation = await observe(run, device, at, into);
       const view = liveView(run.tracker, extent.volume, observation);
       isSame &&= Buffer.compare(into, seen) === 0;

@@ -28,7 +28,14 @@ export interface ControlOptions extends SnapshotOptions {
 }
 
 /** Something to do between two lts. Snapshots go by number, from 0; a clone by the snapshot it is made with. */
-export type ControlStep = SnapshotStep | ResizeStep | FaultStep;
+export type ControlStep = SnapshotStep | ResizeStep | FaultStep | CustomStep;
+
+/** Something that whoever wrote the history does by himself. */
+export interface CustomStep {
+  readonly kind: "custom";
+  readonly label: string;
+  readonly perform: () => Promise<void>;
+}
 
 /** A step that follows a snapshot. */
 export type SnapshotStep =

@@ -12,6 +12,7 @@ import { CloneSelector, type CloneVisit } from "./clone-selector.ts";
 import { type ControlOptions, ControlSchedule } from "./control-schedule.ts";
 import { ExtentWindow, type WindowOptions } from "./extent-window.ts";
 import type { Extent, Geometry } from "./geometry.ts";
+import type { History, Visit } from "./history.ts";
 import { type Operation, operationAt } from "./operations.ts";
 import { type Read, type ReadOptions, ReadSelector } from "./read-selector.ts";
 import { type GrowthOptions, SizeSchedule } from "./size-schedule.ts";
@@ -29,15 +30,7 @@ export interface WorkloadShape {
   readonly content: Omit<ContentOptions, "seed">;
 }
 
-/** All that happens at one lts. */
-export interface Visit {
-  readonly lts: number;
-  readonly extent: Extent;
-  /** None if the extent does not exist yet. */
-  readonly operations: readonly Operation[];
-}
-
-export class Workload {
+export class Workload implements History {
   readonly geometry: Geometry;
   readonly window: ExtentWindow;
   readonly sizes: SizeSchedule;

@@ -24,7 +24,9 @@ type WriteFault =
   /** Lands on `block` and the blocks after it instead; what falls off the end is lost. */
   | { readonly kind: "redirect"; readonly block: number }
   /** Only the first `lengthBytes` bytes land, at any byte. */
-  | { readonly kind: "tear"; readonly lengthBytes: number };
+  | { readonly kind: "tear"; readonly lengthBytes: number }
+  /** A copy of the bytes lands, altered in place. */
+  | { readonly kind: "alter"; readonly alter: (bytes: Uint8Array) => void };
 
 export interface DeviceFaults {
   /** Alters the bytes of a read that succeeded, in place. */
@@ -218,6 +220,11 @@ class FaultyDevice implements BlockDevice {
         if (outcome.kind !== "ok") return outcome;
         torn.set(from.subarray(0, fault.lengthBytes));
         return this.#device.write({ ...request, from: torn }, options);
+      }
+      case "alter": {
+        const altered = from.slice();
+        fault.alter(altered);
+        return this.#device.write({ ...request, from: altered }, options);
       }
       default:
         return unreachable(fault);

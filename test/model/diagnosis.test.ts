@@ -7,7 +7,7 @@ import { Diagnosis } from "../../src/model/diagnosis.ts";
 import { Reconciler } from "../../src/model/reconciler.ts";
 import { Tracker } from "../../src/model/tracker.ts";
 import { snapshotView, volumeView } from "../../src/model/view.ts";
-import { describeViolation, type FaultClass, type Violation } from "../../src/model/violation.ts";
+import { describeViolation, type FaultClass, type Rule, type Violation } from "../../src/model/violation.ts";
 import { effectOf, operationAt, positionOf } from "../../src/selectors/operations.ts";
 import { coldSnapshot, completeAll, smallShape, smallWorkload } from "../support/workloads.ts";
 
@@ -66,6 +66,9 @@ function explain(
     wrong?: Partial<WrongBlock>;
     provenBefore?: boolean;
     rereads?: "same" | "healed";
+    rule?: Rule;
+    shows?: (block: number, state: number) => boolean;
+    wasProven?: boolean;
     model?: ReturnType<typeof model>;
   } = {},
 ): Violation {
@@ -83,7 +86,9 @@ function explain(
     extent,
     wrong: { block: block - extent.firstBlock, allowed, ...options.wrong },
     view,
-    rule: snapshot === undefined ? "quiescent" : "snapshot",
+    rule: options.rule ?? (snapshot === undefined ? "quiescent" : "snapshot"),
+    ...(options.shows === undefined ? {} : { shows: options.shows }),
+    wasProven: options.wasProven ?? false,
     ...(options.snapshot === undefined ? {} : { snapshot: options.snapshot }),
     provenBefore: options.provenBefore ?? false,
     bytes,
@@ -142,6 +147,28 @@ const faults: Record<string, () => [Violation, FaultClass]> = {
     const position = versionsOf(other).find((state) => state > 0)!;
     bytes.set(contentOf(other, position).subarray(1088, 1152), 1088);
     return [explain(block, bytes), "mixed"];
+  },
+  "has a sector of another block among its own": () => {
+    const { block, versions } = blockWith("data");
+    const bytes = contentOf(block, versions[0]!);
+    const position = versionsOf(block + 1).find((state) => state > 0)!;
+    bytes.set(contentOf(block + 1, position).subarray(1024, 1536), 1024);
+    return [explain(block, bytes), "mixed"];
+  },
+  "has the first half of one block and the second of another": () => {
+    const { block } = blockWith("data");
+    const halves = [block + 1, block + 2].map((other) =>
+      contentOf(other, versionsOf(other).find((state) => state > 0)!),
+    );
+    const bytes = halves[0]!;
+    bytes.set(halves[1]!.subarray(2048), 2048);
+    return [explain(block, bytes), "mixed"];
+  },
+  "has a sector of its own in the place of another": () => {
+    const { block, versions } = blockWith("data");
+    const bytes = contentOf(block, versions[0]!);
+    bytes.copyWithin(1024, 512, 1024);
+    return [explain(block, bytes), "torn"];
   },
   "has one bit flipped in its fill": () => {
     const { block, versions } = blockWith("data");
@@ -252,6 +279,118 @@ describe("the diagnosis of a block of the volume", () => {
       model: { tracker, reconciler: own, diagnosis },
     });
     expect(violation.class).toBe("ghost-write");
+  });
+});
+
+/** A block of a write of several, of which it shows the version before; and another block of that write. */
+function missingPart() {
+  const isMiddle = (block: number): boolean => {
+    const [newest, before] = versionsOf(block);
+    return newest! > 0 && before! > 0 && versionsOf(block + 1)[0] === newest;
+  };
+  const block = Array.from({ length: geometry.volumeBlocks[0]! - 1 }, (_, index) => index).find(isMiddle)!;
+  const [newest, before] = versionsOf(block);
+  const { firstBlock } = geometry.extent(geometry.pdOf(0, block));
+  return { block, newest: newest!, bytes: contentOf(block, before!), next: block + 1 - firstBlock };
+}
+
+describe("the diagnosis of a block that lacks a write of which other blocks show a part", () => {
+  const { block, newest, bytes, next } = missingPart();
+  const partly = (other: number, state: number): boolean => other === next && state === newest;
+
+  test("calls the write torn, and names a block that has it", () => {
+    for (const rule of ["quiescent", "exhaustive"] as const) {
+      const violation = explain(block, bytes, { rule, shows: partly });
+      expect(violation).toMatchObject({ class: "torn", rule });
+      expect(violation.summary).toBe(
+        `part of the newest write is there: block ${block + 1} has it, this one is as it was before`,
+      );
+    }
+  });
+
+  test("calls it lost if no other block has it", () => {
+    expect(explain(block, bytes, { shows: (_, state) => state !== newest }).class).toBe("lost-write");
+  });
+
+  test("asks only of the blocks of that write", () => {
+    const asked = new Set<number>();
+    explain(block, bytes, { shows: (other) => asked.add(other) === undefined });
+    const { extent, operation } = workload.operationOf(newest)!;
+    const all = Array.from({ length: operation.blockCount }, (_, index) => operation.firstBlock + index);
+    expect([...asked]).toEqual(all.filter((other) => other !== block - extent.firstBlock));
+  });
+
+  test("calls it what it is otherwise after a crash, if it was read wrong once, or had been whole", () => {
+    expect(explain(block, bytes, { shows: partly, rule: "durability" }).class).toBe("lost-write");
+    expect(explain(block, bytes, { shows: partly, rereads: "healed" }).class).toBe("stale");
+    expect(explain(block, bytes, { shows: partly, wasProven: true }).class).toBe("lost-write");
+  });
+});
+
+describe("the diagnosis of an old version that was replaced by one that was read back", () => {
+  test("says that the old one has come back", () => {
+    const { block, versions } = blockWith("data", "data", "data");
+    const before = explain(block, contentOf(block, versions[1]!), { wasProven: true });
+    expect(before).toMatchObject({ class: "lost-write" });
+    expect(before.summary).toContain("an old copy has come back");
+    const older = explain(block, contentOf(block, versions[2]!), { wasProven: true });
+    expect(older).toMatchObject({ class: "stale" });
+    expect(older.summary).toContain("an old version has come back: 2 writes behind");
+  });
+
+  test("does not say so of what was read wrong once", () => {
+    const { block, versions } = blockWith("data", "data");
+    const violation = explain(block, contentOf(block, versions[1]!), { wasProven: true, rereads: "healed" });
+    expect(violation.summary).toBe("the block holds an old version: 1 write behind");
+  });
+});
+
+describe("the diagnosis of an operation in doubt that shows behind newer ones", () => {
+  /** The model in which an operation is in doubt, and what was seen of it on a block. */
+  function inDoubt(position: number, seen?: { block: number; happened: boolean }): ReturnType<typeof model> {
+    const tracker = new Tracker();
+    completeAll(tracker, workload, ltsMax, new Map([[Math.abs(position), "unknown"]]));
+    if (seen !== undefined) tracker.decide(Math.abs(position), seen.block, seen.happened);
+    const own = new Reconciler(workload, tracker);
+    return { tracker, reconciler: own, diagnosis: new Diagnosis(workload, tracker, own) };
+  }
+  const { block, versions } = blockWith("data", "data", "data");
+  const zeroed = blockWith("data", "data", "zeros");
+
+  test.for([1, 2])("calls a write %d versions behind a ghost, whether or not anybody had looked", (age) => {
+    const bytes = contentOf(block, versions[age]!);
+    const violation = explain(block, bytes, { model: inDoubt(versions[age]!) });
+    expect(violation.class).toBe("ghost-write");
+    expect(violation.summary).toContain("it happened too late");
+    const seen = inDoubt(versions[age]!, { block, happened: false });
+    expect(explain(block, bytes, { model: seen })).toMatchObject({
+      class: "ghost-write",
+      summary: expect.stringContaining("had been shown not to have happened"),
+    });
+    const over = explain(block, bytes, { model: inDoubt(versions[age]!), wasProven: true });
+    expect(over.summary).toContain("over a newer one that had been read back");
+  });
+
+  test("calls zeros that a zeroing in doubt can have made a ghost as well", () => {
+    const model = inDoubt(zeroed.versions[2]!);
+    const violation = explain(zeroed.block, new Uint8Array(4096), { model });
+    expect(violation).toMatchObject({ class: "ghost-write" });
+    expect(violation.summary).toContain("a zeroing whose outcome was unknown");
+    expect(violation.operations.find(({ role }) => role === "observed")).toMatchObject(
+      operationAt(zeroed.versions[2]!),
+    );
+    expect(explain(zeroed.block, new Uint8Array(4096)).class).toBe("zeroed");
+  });
+
+  test("does not, if it had happened in time, was seen once only, or a crash may have undone the newer one", () => {
+    const bytes = contentOf(block, versions[1]!);
+    const seen = inDoubt(versions[1]!, { block, happened: true });
+    expect(explain(block, bytes, { model: seen }).class).toBe("lost-write");
+    expect(explain(block, bytes, { model: inDoubt(versions[1]!), rereads: "healed" }).class).toBe("stale");
+    const undone = explain(block, bytes, { model: inDoubt(versions[1]!), rule: "durability" });
+    expect(undone.class).toBe("lost-write");
+    const made = inDoubt(zeroed.versions[2]!, { block: zeroed.block, happened: true });
+    expect(explain(zeroed.block, new Uint8Array(4096), { model: made }).class).toBe("zeroed");
   });
 });
 

@@ -18,7 +18,7 @@ import { Tracker } from "../../src/model/tracker.ts";
 import { liveView, snapshotView, type View, volumeView } from "../../src/model/view.ts";
 import { Geometry } from "../../src/selectors/geometry.ts";
 import { type Operation, positionOf } from "../../src/selectors/operations.ts";
-import type { Workload } from "../../src/selectors/workload.ts";
+import type { History } from "../../src/selectors/history.ts";
 import type { ScheduledWrite } from "../support/brute-force/execution.ts";
 import { type Read, type Shown, type Timed, touches } from "../support/brute-force/history.ts";
 
@@ -62,7 +62,7 @@ function renewKernel(): void {
 export class ToldHistory {
   readonly told: Told;
   readonly chances: Chances;
-  readonly workload: Workload;
+  readonly workload: History;
   readonly tracker = new Tracker();
   readonly reconciler: Reconciler;
   readonly content: ContentChecker;
@@ -289,7 +289,7 @@ const sharesBlock = (one: ScheduledWrite, other: ScheduledWrite): boolean =>
   );
 
 /** The part of a workload that the model asks. */
-function workloadOf({ volumeCount, blockCount, writes }: Told, { hasRefused }: Chances): Workload {
+function workloadOf({ volumeCount, blockCount, writes }: Told, { hasRefused }: Chances): History {
   const geometry = new Geometry({
     blockSizeBytes: blockBytes,
     volumeBlocks: Array.from({ length: volumeCount }, () => blockCount),
@@ -331,5 +331,5 @@ function workloadOf({ volumeCount, blockCount, writes }: Told, { hasRefused }: C
         ({ firstBlock, blockCount: count }) => block >= firstBlock && block < firstBlock + count,
       ),
   };
-  return double as unknown as Workload;
+  return double as unknown as History;
 }

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { HistoryDigest } from "../../src/runner/history-digest.ts";
-import type { Workload } from "../../src/selectors/workload.ts";
+import type { History } from "../../src/selectors/history.ts";
 import { smallWorkload } from "../support/workloads.ts";
 
-function digestOf(workload: Workload, ltsEnd: number): HistoryDigest {
+function digestOf(workload: History, ltsEnd: number): HistoryDigest {
   const digest = new HistoryDigest(workload);
   for (let lts = 0; lts < ltsEnd; lts++) digest.add(workload.visit(lts), workload.control.stepsAfter(lts));
   return digest;

@@ -127,7 +127,7 @@ const faults: Record<string, [() => ServiceFaults, readonly FaultClass[]]> = {
         }
       },
     })),
-    ["zeroed", "lost-write"],
+    ["zeroed", "lost-write", "torn"],
   ],
   "returns the block next door": [
     onVolume(() => ({
@@ -261,6 +261,31 @@ describe("a run on a target that lies", () => {
     expect(result.ltsCount).toBeLessThan(130);
   });
 
+  test("finds old data in what a volume has grown by right after the resize", async () => {
+    const config = `
+geometry: { volumeSize: 4MiB, extentSize: 256KiB, growth: { start: 1/2, every: 100, steps: 1 } }
+snapshots: { every: 0 }
+checks: { recent: { every: 0 }, sample: { every: 0 }, all: { atEnd: false } }
+runner: { kind: sequential, lts: 110, stopAfterViolations: 1 }
+target: { kind: memory }
+`;
+    const result = await memoryRun({
+      config,
+      wrap: (service) => ({
+        ...service,
+        resizeVolume: async (request) => {
+          const volume = await service.resizeVolume(request);
+          const device = await service.openVolume(request.uuid);
+          const from = new Uint8Array(512 * 4096).fill(7);
+          await device.write({ block: 512, blockCount: 512, from });
+          return volume;
+        },
+        [Symbol.asyncDispose]: async () => service[Symbol.asyncDispose](),
+      }),
+    });
+    expect(result.violations[0]).toMatchObject({ class: "extra-data", rule: "quiescent", ltsMax: 100 });
+  });
+
   const manyDeleted = smallConfig
     .replace("keep: 3", "keep: 1")
     .replace("deletedBase: 1/2", "deletedBase: 1/1");
@@ -332,7 +357,7 @@ describe("a run on a target that fails", () => {
           if (++writes % 60 !== 0) return device.write(request);
           // Every other one takes effect.
           if (writes % 120 === 0) await device.write(request);
-          return { kind: "unknown", code: "ERR_TIMEOUT", message: "no completion in time" };
+          return { kind: "unknown", code: "ERR_CONNECTION_LOST", message: "the connection was lost" };
         },
       })),
     });

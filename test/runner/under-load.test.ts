@@ -1,5 +1,11 @@
 import { describe, expect, test } from "vitest";
+import { wentBack } from "../../src/gallery/classes/h09-went-back.ts";
+import { staleCacheRead } from "../../src/gallery/classes/m20-stale-cache-read.ts";
+import { ghostLateWrite } from "../../src/gallery/classes/m22-ghost-late-write.ts";
+import { mutantStream, type PortMutant } from "../../src/gallery/mutant.ts";
+import { Choices } from "../../src/generators/choices.ts";
 import type { FaultClass, Rule, Violation } from "../../src/model/violation.ts";
+import { parseConfig } from "../../src/runner/config/load.ts";
 import {
   clonesShowInOrigin,
   comparesLie,
@@ -7,13 +13,10 @@ import {
   dropsWriteOf,
   growthIsNotSeen,
   growthShowsOldData,
-  readsGoBack,
-  readsStale,
   rollbacksForget,
   snapshotsLeak,
   snapshotsMiss,
   tearsSnapshots,
-  writesHaunt,
 } from "../support/jittery-lies.ts";
 import { type MemoryRunOptions, memoryRun } from "../support/memory-run.ts";
 
@@ -68,18 +71,25 @@ interface Row extends Omit<MemoryRunOptions, "config"> {
   readonly off?: readonly [Sections, string];
 }
 
+/** The lie of a class of the gallery. */
+function lieOf({ service: lie }: PortMutant): NonNullable<MemoryRunOptions["wrap"]> {
+  const [seed, config] = [5n, parseConfig(underLoad(), "under-load")];
+  return (service, clock) =>
+    lie!(service, { seed, config, clock, choices: new Choices(seed, mutantStream), struck: () => {} });
+}
+
 const withoutFirst = (blocks: readonly number[], { hasBase }: { readonly hasBase: boolean }) =>
   hasBase ? blocks.slice(1) : blocks;
 
 const lies: Record<string, Row> = {
   "shows an old version in reads under load": {
-    wrap: readsStale,
+    wrap: lieOf(staleCacheRead),
     rule: "exhaustive",
-    class: "lost-write",
+    class: "stale",
     off: [{ checks: "exhaustive: false" }, "the order of what reads under load show"],
   },
   "goes back behind a version that a read has shown": {
-    wrap: readsGoBack,
+    wrap: lieOf(wentBack),
     config: { operations: "blocks: { max: 8 }, weights: { write: 90, compareAndWrite: 0 }" },
     rule: "exhaustive",
     class: "went-back",
@@ -183,7 +193,7 @@ const lies: Record<string, Row> = {
     class: "wrong-size",
   },
   "performs a write after its fence": {
-    wrap: writesHaunt,
+    wrap: lieOf(ghostLateWrite),
     config: {
       snapshots: "every: 0",
       operations: "weights: { compareAndWrite: 0 }",

@@ -3,71 +3,18 @@
  *
  * @packageDocumentation
  */
-import { BlockLog, type Change, logged, opening, replaced, showing } from "../../src/gallery/port-lies.ts";
+import {
+  type BlockLog,
+  type Change,
+  logged,
+  opening,
+  replaced,
+  showing,
+} from "../../src/gallery/port-lies.ts";
 import { type Clock, delay } from "../../src/sut/clock.ts";
-import { type BlockRange, ok, type VolumeService } from "../../src/sut/port.ts";
+import { ok, type VolumeService } from "../../src/sut/port.ts";
 
 type Wrap = (service: VolumeService, clock: Clock) => VolumeService;
-
-/** Reads of a few blocks show the version before the newest, which has long been there. */
-export const readsStale: Wrap = (service, clock) => {
-  const logs = new Map<string, BlockLog>();
-  return opening(logged(service, clock, logs), {
-    volume: (uuid, device) =>
-      showing(device, (block, { blockCount }) => {
-        const changes = logs.get(uuid)!.of(block);
-        // Looks at whole extents, at rest, show the truth.
-        return blockCount < 16 && changes.length >= 2 && logs.get(uuid)!.isCalm(block, clock.now() - 100)
-          ? changes.at(-2)!.bytes
-          : undefined;
-      }),
-  });
-};
-
-/** A read that began after another had shown a write under way shows what was there before it. */
-export const readsGoBack: Wrap = (service, clock) => {
-  const logs = new Map<string, BlockLog>();
-  /** By the change that was shown: when the read that did was over. */
-  const seen = new Map<Change, number>();
-  // Completions are late, so that there is time to look.
-  const slow = opening(service, {
-    volume: (_, device) =>
-      replaced(device, {
-        write: async (request) => {
-          const outcome = await device.write(request);
-          await delay(clock, 100, undefined);
-          return outcome;
-        },
-      }),
-  });
-  return opening(logged(slow, clock, logs), {
-    volume: (uuid, device) => {
-      const { blockSizeBytes: size } = device.capabilities;
-      const log = logs.get(uuid)!;
-      return replaced(device, {
-        read: async (request) => {
-          const began = clock.now();
-          const outcome = await device.read(request);
-          for (let index = 0; index < request.blockCount; index++) {
-            const changes = log.of(request.block + index);
-            const [before, last] = [changes.at(-2), changes.at(-1)];
-            if (before === undefined || last === undefined || before.completed >= last.submitted) continue;
-            const bytes = request.into.subarray(index * size, (index + 1) * size);
-            if ((seen.get(last) ?? Number.POSITIVE_INFINITY) < began && last.completed > clock.now())
-              bytes.set(before.bytes);
-            else if (
-              last.completed > clock.now() &&
-              Buffer.compare(bytes, last.bytes) === 0 &&
-              !seen.has(last)
-            )
-              seen.set(last, clock.now());
-          }
-          return outcome;
-        },
-      });
-    },
-  });
-};
 
 /** Every second block of a snapshot is of an instant a little earlier within the call. */
 export const tearsSnapshots: Wrap = (service, clock) => {
@@ -226,39 +173,6 @@ export function comparesLie(holds: boolean): Wrap {
     });
   };
 }
-
-/** Writes whose outcome was unknown, and that a look has shown not to have happened, happen after it. */
-export const writesHaunt: Wrap = (service, clock) => {
-  const logs = new Map<string, BlockLog>();
-  const ghosts: (BlockRange & { readonly from: Uint8Array; readonly at: number })[] = [];
-  let writes = 0;
-  return opening(logged(service, clock, logs), {
-    volume: (uuid, device) =>
-      replaced(device, {
-        write: async (request) => {
-          if (++writes % 20 !== 0) return device.write(request);
-          await delay(clock, 10, undefined);
-          ghosts.push({ ...request, from: request.from.slice(), at: clock.now() });
-          return { kind: "unknown", code: "ERR_TIMEOUT", message: "no completion in time" };
-        },
-        read: async (request) => {
-          const outcome = await device.read(request);
-          const end = request.block + request.blockCount;
-          const index = ghosts.findIndex(
-            ({ block, blockCount }) => request.block <= block && block + blockCount <= end,
-          );
-          // A look at a whole extent, at rest; the verdict comes before the ghost.
-          if (index >= 0 && request.blockCount >= 32) {
-            const ghost = ghosts.splice(index, 1)[0]!;
-            const blocks = Array.from({ length: ghost.blockCount }, (_, offset) => ghost.block + offset);
-            if (blocks.every((block) => (logs.get(uuid)!.of(block).at(-1)?.submitted ?? 0) < ghost.at))
-              clock.setTimeout(() => void device.write(ghost), 1);
-          }
-          return outcome;
-        },
-      }),
-  });
-};
 
 /** The device of a volume with this number, in the order of opening from 0, drops every 50th write. */
 export function dropsWriteOf(number: number): Wrap {

@@ -82,6 +82,16 @@ test("tears a write at any byte", async () => {
   expect((await read(device, 0)).indexOf(1)).toBe(100);
 });
 
+test("alters a copy of what is written, and leaves the writer's bytes alone", async () => {
+  const device = await faultyDevice({
+    write: () => ({ kind: "alter", alter: (bytes) => void (bytes[5]! ^= 0x10) }),
+  });
+  const from = new Uint8Array(sectorSizeBytes).fill(7);
+  expect(await device.write({ block: 3, blockCount: 1, from })).toEqual({ kind: "ok" });
+  expect([...(await read(device, 3)).subarray(4, 7)]).toEqual([7, 0x17, 7]);
+  expect(from.every((byte) => byte === 7)).toBe(true);
+});
+
 test("spoils the write of a compare-and-write, not the comparison", async () => {
   const device = await faultyDevice({ write: () => ({ kind: "drop" }) });
   const range = { block: 0, blockCount: 1, from: new Uint8Array(sectorSizeBytes).fill(1) };

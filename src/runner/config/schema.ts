@@ -27,6 +27,10 @@ const windowSizeDefault = 16;
 /** Reads beside the operations that can be in flight together, at least. */
 const readBuffersMin = 4;
 const targetErrorsDefault = 10;
+/** The initiator's deadlines are as accurate as that. */
+const commandTimeoutMsMin = 100;
+const livenessLimitMsMin = 100;
+const livenessLimitMsDefault = 120_000;
 
 const geometry = z
   .strictObject({
@@ -256,6 +260,10 @@ const checks = z
           .describe("Asks the tracker, and remembers what each block has shown."),
       })
       .prefault({}),
+    changed: z
+      .boolean()
+      .default(true)
+      .describe("After a resize or a rollback, what it has changed is read, and a sample of the rest."),
     cut: z.boolean().default(true).describe("A hot snapshot is one instant."),
     compare: z.boolean().default(true).describe("Compare-and-write succeeds and fails as it should."),
     clones: z.boolean().default(true),
@@ -272,9 +280,20 @@ const checks = z
       .boolean()
       .default(true)
       .describe("Every operation completes in time, unless the target was put to trouble."),
+    livenessLimit: duration
+      .refine((ms) => ms >= livenessLimitMsMin, "expected at least 100ms")
+      .optional()
+      .describe(
+        "What has not settled for so long ends the run; 2min, or four times target.commandTimeout if that is more.",
+      ),
     rereads: z.int().min(1).max(100).default(3).describe("How often a wrong block is read again."),
   })
   .prefault({});
+
+const commandTimeout = duration
+  .refine((ms) => ms >= commandTimeoutMsMin, "expected at least 100ms")
+  .default(30_000)
+  .describe("How long a command may take; then its connections are given up, and its outcome is unknown.");
 
 const embedded = z.strictObject({
   kind: z.literal("embedded"),
@@ -283,6 +302,7 @@ const embedded = z.strictObject({
   dataDigest: z.boolean().default(false),
   ioQueues: z.int().min(1).max(64).default(2).describe("I/O queues, one connection each."),
   queueDepth: z.int().min(2).max(1024).default(128),
+  commandTimeout,
   volatileCache: z
     .boolean()
     .default(false)
@@ -311,6 +331,7 @@ const lightbits = z.strictObject({
   dataDigest: z.boolean().default(false),
   ioQueues: z.int().min(1).max(64).default(2),
   queueDepth: z.int().min(2).max(1024).default(128),
+  commandTimeout,
 });
 
 const memory = z.strictObject({ kind: z.literal("memory") });
@@ -466,6 +487,15 @@ export const configSchema = z
       problem(["geometry", "volumes"], "a block target has one volume");
     if (target.kind === "block" && (space.growth !== undefined || checks.secondVolume))
       problem(["target", "kind"], "a block target neither grows nor has a second volume");
+    if (
+      checks.livenessLimit !== undefined &&
+      "commandTimeout" in target &&
+      checks.livenessLimit <= target.commandTimeout
+    )
+      problem(
+        ["checks", "livenessLimit"],
+        `expected more than target.commandTimeout, ${target.commandTimeout} ms: who has time-outs is to settle first`,
+      );
     if (config.runner.overlap === "allow" && config.runner.kind === "sequential")
       problem(["runner", "overlap"], "a sequential runner has nothing that could overlap");
     if (turns.size !== undefined && turns.size > extents)
@@ -484,9 +514,12 @@ export const configSchema = z
     const isTroubled = Object.values(config.faults).some((one) => one !== undefined);
     const stopAfterTargetErrors =
       config.runner.stopAfterTargetErrors ?? (isTroubled ? 1_000_000 : targetErrorsDefault);
+    const commandTimeoutMs = "commandTimeout" in config.target ? config.target.commandTimeout : 0;
+    const { livenessLimit = Math.max(livenessLimitMsDefault, 4 * commandTimeoutMs) } = config.checks;
     return {
       ...config,
       window: { size, slideAfterRepeats },
+      checks: { ...config.checks, livenessLimit },
       runner: { ...config.runner, stopAfterTargetErrors },
       // A file or a device alone has no snapshots to take.
       snapshots: config.target.kind === "block" ? { ...config.snapshots, every: 0 } : config.snapshots,

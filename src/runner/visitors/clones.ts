@@ -115,7 +115,13 @@ export class CloneVisitor {
 
   async #write(clone: number, { extent, operations, lts }: CloneVisit, entry: Clone): Promise<void> {
     for (const operation of operations) {
-      const outcome = await this.#apply(clone, extent, operation, { device: entry.device, lts });
+      const { device } = entry;
+      const { kind, blockCount } = operation;
+      const block = extent.firstBlock + operation.firstBlock;
+      const outcome = await this.#run.liveness.watch(
+        { kind, device, volume: extent.volume, block, blockCount },
+        this.#apply(clone, extent, operation, { device, lts }),
+      );
       if (outcome.kind === "ok") continue;
       this.#run.targetError(`clone ${clone}, ${operation.kind}: ${outcomeText(outcome)}`);
       const first = extent.firstBlock + operation.firstBlock;
@@ -124,9 +130,10 @@ export class CloneVisitor {
   }
 
   /** What is not durable now may be gone after a crash. */
-  async #flush(clone: number, { device, visits, unknown }: Clone): Promise<void> {
+  async #flush(clone: number, { device, record, visits, unknown }: Clone): Promise<void> {
     if (!device.capabilities.volatileWriteCache) return;
-    const outcome = await device.flush();
+    const command = { kind: "flush", device, volume: record.volume, block: 0, blockCount: 0 };
+    const outcome = await this.#run.liveness.watch(command, device.flush());
     if (outcome.kind === "ok") return;
     this.#run.targetError(`clone ${clone}, flush: ${outcomeText(outcome)}`);
     for (const { extent, operations } of visits)

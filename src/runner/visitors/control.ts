@@ -59,6 +59,8 @@ export class ControlVisitor {
       case "cutConnections":
       case "slow":
         return this.faults.perform(step, lts);
+      case "custom":
+        return step.perform();
     }
   }
 

@@ -79,7 +79,7 @@ export class FaultVisitor {
     await this.#expectSnapshots();
     const extents = this.#atStake(lost);
     for (const extent of extents) ledger.unproven(extent);
-    await checkVolumes(this.#run, extents, "durability");
+    await checkVolumes(this.#run, extents, { rule: "durability" });
     if (extents.length < extentsCheckedMax) ledger.count("crashesChecked");
   }
 

@@ -31,7 +31,15 @@ export async function inspectFirstVisit(run: Run, { extent, lts, turn }: FirstVi
     if (!run.workload.sizes.hasExtent(extent, lts)) return true;
     const { device, isCreated } = run.target.volumes[extent.volume]!;
     if (!isCreated && !run.config.overwrite) {
-      const found = await findContentIn(device, { block: extent.firstBlock, blockCount: extent.blockCount });
+      const { identity, capabilities } = device;
+      const found = await findContentIn(
+        {
+          identity,
+          capabilities,
+          read: (request) => run.liveness.read(device, extent.volume, request),
+        },
+        { block: extent.firstBlock, blockCount: extent.blockCount },
+      );
       if (found !== undefined) throw new OccupiedVolumeError(device, found);
     }
     return await checkHeld(run, extent, lts - 1, "quiescent");

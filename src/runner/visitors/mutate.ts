@@ -6,7 +6,7 @@
  */
 import type { Region } from "../../generators/kernel.ts";
 import { effectOf, type Operation, positionOf } from "../../selectors/operations.ts";
-import type { Visit } from "../../selectors/workload.ts";
+import type { Visit } from "../../selectors/history.ts";
 import { type BlockDevice, type Outcome, ok } from "../../sut/port.ts";
 import type { Turn } from "../block-order.ts";
 import type { BufferPool } from "../buffers.ts";
@@ -110,6 +110,7 @@ async function perform(
         hasOverlap = true;
       }
     const submitted = tracker.submit(position, hasOverlap ? overlapping : undefined);
+    run.liveness.submitted();
     if (turn !== undefined) run.order.submitted(turn);
     const issued = await issue(run, visit, operation, { position, data, expected: expected?.buffer });
     const outcome = isFused(kind)
@@ -131,6 +132,7 @@ async function perform(
     }
     run.targetError(describe(visit, operation, outcome));
     if (outcome.kind === "failed") return undefined;
+    run.liveness.inDoubt(position, outcome);
     // In doubt: its blocks are left alone until it can not be applied any more.
     if (!(await run.fence(volume)))
       throw new TargetFailure(
@@ -249,6 +251,7 @@ async function issueToBoth(
     command(run, device, visit, operation, payload),
     command(run, second, visit, operation, payload),
   ]);
+  if (outcome.kind !== "unknown") run.liveness.inDoubt(payload.position, other);
   // What is in doubt on the first is fenced with it.
   if (other.kind === "unknown" && outcome.kind !== "unknown" && !(await run.fence(visit.extent.volume)))
     throw new TargetFailure(

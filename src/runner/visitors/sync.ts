@@ -7,7 +7,7 @@
  * @packageDocumentation
  */
 import type { Extent } from "../../selectors/geometry.ts";
-import type { BlockDevice, DiffPage } from "../../sut/port.ts";
+import type { BlockDevice, DiffPage, Outcome } from "../../sut/port.ts";
 import { asked } from "../asked.ts";
 import { checkSnapshot } from "../extent-checks.ts";
 import { read } from "../reading.ts";
@@ -144,29 +144,44 @@ export class SyncVisitor {
       await asked(`diff of snapshot ${snapshot} for its copy`, collect());
       for (const run of runsOf(pages)) {
         if (this.#run.isOver) return;
-        await this.#copyRun(run, from, to);
+        await this.#copyRun(volume, run, { from, to });
       }
-      await flush(to);
+      await this.#flush(volume, to);
     } finally {
       await from[Symbol.asyncDispose]();
     }
   }
 
-  async #copyRun({ firstBlock, blockCount }: Blocks, from: BlockDevice, to: BlockDevice): Promise<void> {
+  async #copyRun(
+    volume: number,
+    { firstBlock, blockCount }: Blocks,
+    { from, to }: { readonly from: BlockDevice; readonly to: BlockDevice },
+  ): Promise<void> {
     const { blockSizeBytes } = this.#run.workload.geometry;
     // What reaches beyond the volume is the diff checker's finding.
     const end = Math.min(firstBlock + blockCount, from.blockCount, to.blockCount);
     for (let block = firstBlock; block < end; block += copyBlocksMax) {
       const count = Math.min(copyBlocksMax, end - block);
       const bytes = new Uint8Array(count * blockSizeBytes);
-      await read(this.#run, from, { firstBlock: block, blockCount: count }, bytes);
-      let outcome = await to.write({ block, blockCount: count, from: bytes });
+      await read(this.#run, from, { volume, firstBlock: block, blockCount: count }, bytes);
+      const command = { kind: "write", device: to, volume, block, blockCount: count };
+      const write = (): Promise<Outcome> =>
+        this.#run.liveness.watch(command, to.write({ block, blockCount: count, from: bytes }));
+      let outcome = await write();
       // To copy the same bytes again is harmless.
-      for (let tries = 0; outcome.kind === "unknown" && tries < 5; tries++)
-        outcome = await to.write({ block, blockCount: count, from: bytes });
+      for (let tries = 0; outcome.kind === "unknown" && tries < 5; tries++) outcome = await write();
       expectOk(outcome, `copying ${count} blocks at ${block}`);
       this.#run.ledger.count("syncBlocksCopied", count);
     }
+  }
+
+  /** A copy is kept for the next snapshot, whatever happens meanwhile. */
+  async #flush(volume: number, device: BlockDevice): Promise<void> {
+    const command = { kind: "flush", device, volume, block: 0, blockCount: 0 };
+    const flush = (): Promise<Outcome> => this.#run.liveness.watch(command, device.flush());
+    let outcome = await flush();
+    for (let tries = 0; outcome.kind === "unknown" && tries < flushTriesMax; tries++) outcome = await flush();
+    expectOk(outcome, `flushing ${device.identity.name}`);
   }
 
   /** What was visited between the two, and as many others. */
@@ -185,14 +200,6 @@ export class SyncVisitor {
     const found = new Map([...all].map((extent) => [extent.pd, extent]));
     return [...found.values()].filter((extent) => extent.volume === volume);
   }
-}
-
-/** A copy is kept for the next snapshot, whatever happens meanwhile. */
-async function flush(copy: BlockDevice): Promise<void> {
-  let outcome = await copy.flush();
-  for (let tries = 0; outcome.kind === "unknown" && tries < flushTriesMax; tries++)
-    outcome = await copy.flush();
-  expectOk(outcome, `flushing ${copy.identity.name}`);
 }
 
 interface Blocks {

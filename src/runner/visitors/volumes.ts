@@ -53,7 +53,9 @@ export async function resize(run: Run, { blockCounts, step }: ResizeStep): Promi
   // The extents exist for the lts to come, and are untouched: every one of a few, of many those at both ends.
   const half = extentsCheckedMax / 2;
   const some = grown.length <= extentsCheckedMax ? grown : [...grown.slice(0, half), ...grown.slice(-half)];
-  await checkVolumes(run, [...some, ...sampleExtents(run, run.tracker.ltsStartedMax, 8)]);
+  if (!run.config.checks.changed) return;
+  await checkVolumes(run, some, { hasGrown: true });
+  await checkVolumes(run, sampleExtents(run, run.tracker.ltsStartedMax, 8));
 }
 
 async function expectSize(run: Run, volume: number, device: BlockDevice, blockCount: number): Promise<void> {
@@ -101,6 +103,7 @@ export async function rollback(run: Run, shelf: SnapshotShelf, snapshot: number)
     for (const extent of reachedExtents(run, afterLts))
       if ((window.lastLts(extent.pd, afterLts) ?? -1) > since) ledger.unproven(extent);
   });
+  if (!run.config.checks.changed) return;
   const undone = recentExtents(run, { ltsMin: Math.max(0, since + 1), count: extentsCheckedMax });
   await checkVolumes(run, [...undone, ...sampleExtents(run, tracker.ltsStartedMax, 8)]);
 }

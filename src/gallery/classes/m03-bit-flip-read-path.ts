@@ -1,0 +1,20 @@
+import { flipBit, strikesOf } from "../chances.ts";
+import type { PortMutant } from "../mutant.ts";
+import { isZero, onVolumes } from "../port-lies.ts";
+
+/** One read of data in the middle of the run returns it with a bit flipped. */
+export const bitFlipReadPath: PortMutant = {
+  level: "port",
+  setting: "memory",
+  isOfReads: true,
+  service: (service, scene) => {
+    const strikes = strikesOf(scene, { count: 1, apart: { min: 100, max: 300 } });
+    return onVolumes(service, () => ({
+      read: (_range, bytes) => {
+        if (!strikes.isDue() || isZero(bytes)) return;
+        strikes.strike();
+        flipBit(scene, bytes);
+      },
+    }));
+  },
+};

@@ -1,0 +1,45 @@
+import type { BlockDevice, VolumeService } from "../../sut/port.ts";
+import { between } from "../chances.ts";
+import type { PortMutant, Scene } from "../mutant.ts";
+import { opening, replaced } from "../port-lies.ts";
+
+/** A replica misses all writes from some time on, and takes over later. */
+export const staleReplica: PortMutant = {
+  level: "port",
+  setting: "memory",
+  config: {
+    geometry: { volumeSize: "512KiB" },
+    operations: {
+      weights: { writeZeroes: 0, deallocate: 0, deallocateTail: 0, deallocateExtent: 0 },
+    },
+  },
+  service: (service, scene) =>
+    opening(service, { volume: (uuid, device) => failsOver(service, uuid, device, scene) }),
+};
+
+function failsOver(service: VolumeService, uuid: string, device: BlockDevice, scene: Scene): BlockDevice {
+  const lastWrite = between(scene, { min: 150, max: 250 });
+  const failover = lastWrite + between(scene, { min: 150, max: 250 });
+  let replica: Promise<BlockDevice> | undefined;
+  let serving = device;
+  let writes = 0;
+  return replaced(device, {
+    write: async (request, options) => {
+      writes++;
+      if (writes === lastWrite) replica = copyOf(service, uuid);
+      if (writes === failover) {
+        serving = await replica!;
+        scene.struck();
+      }
+      return serving.write(request, options);
+    },
+    read: (request, options) => serving.read(request, options),
+    flush: (options) => serving.flush(options),
+  });
+}
+
+async function copyOf(service: VolumeService, volumeUuid: string): Promise<BlockDevice> {
+  const { uuid: snapshotUuid } = await service.createSnapshot({ name: "replica-base", volumeUuid });
+  const { uuid } = await service.cloneSnapshot({ name: "replica", snapshotUuid });
+  return service.openVolume(uuid);
+}
