@@ -16,10 +16,31 @@ export class Activity {
   #visits = 0;
   #upheaval: Promise<void> | undefined;
   #upheavals = 0;
+  #hold: Promise<void> | undefined;
 
   /** Pending while someone needs rest. */
   get gate(): Promise<void> | undefined {
     return this.#gate;
+  }
+
+  /** Pending while nothing new is to begin, for whatever reason. */
+  get pause(): Promise<void> | undefined {
+    return this.#gate ?? this.#upheaval ?? this.#hold;
+  }
+
+  /** Does something while no visit begins; what is under way goes on, and what the work itself looks at is read. */
+  async holdingBack<Result>(work: () => Promise<Result>): Promise<Result> {
+    const working = work();
+    const over = working.then(
+      () => {},
+      () => {},
+    );
+    this.#hold = over;
+    try {
+      return await working;
+    } finally {
+      if (this.#hold === over) this.#hold = undefined;
+    }
   }
 
   get visitCount(): number {

@@ -70,7 +70,7 @@ export class Engine {
     const span = depth * spanDepths;
     for (;;) {
       // What begins while the target goes down could not be told to the next process, if this one is killed.
-      const pause = activity.gate ?? activity.upheaval;
+      const { pause } = activity;
       if (pause !== undefined) {
         await pause;
         continue;

@@ -114,3 +114,19 @@ describe("an upheaval", () => {
     expect(activity.upheavalCount).toBe(2);
   });
 });
+
+describe("holding back", () => {
+  test("keeps what is new from beginning until it is over, also if it fails, and waits for nobody", async () => {
+    const activity = new Activity();
+    activity.beginVisit();
+    const { end, done } = work();
+    const held = activity.holdingBack(() => activity.during(() => done));
+    expect(activity.pause).toBeDefined();
+    expect(activity.gate).toBeUndefined();
+    end();
+    await held;
+    expect(activity.pause).toBeUndefined();
+    await expect(activity.holdingBack(() => Promise.reject(new Error("no")))).rejects.toThrow("no");
+    expect(activity.pause).toBeUndefined();
+  });
+});

@@ -67,7 +67,12 @@ export class FaultVisitor {
     await this.settle(Number.POSITIVE_INFINITY);
   }
 
-  async #crash(faults: TargetFaults): Promise<void> {
+  /** No visit begins until all is read that was at stake: it would write over what the crash has damaged. */
+  #crash(faults: TargetFaults): Promise<void> {
+    return this.#run.activity.holdingBack(() => this.#crashAndLook(faults));
+  }
+
+  async #crashAndLook(faults: TargetFaults): Promise<void> {
     const { activity, ledger, config } = this.#run;
     let lost: readonly number[] = [];
     await activity.throughUpheaval(async () => {
