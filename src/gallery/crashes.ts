@@ -6,7 +6,7 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ConfigInput } from "../runner/config/schema.ts";
-import type { VolumeRange } from "../sut/store/bug.ts";
+import type { VolumeRange } from "../sut/store/thin-volume.ts";
 import type { Chance } from "./mutant.ts";
 
 /**

@@ -77,10 +77,10 @@ export interface TargetMutant extends MutantBase {
   readonly bug: (chance: Chance) => StoreBug;
 }
 
-export type Mutant = PortMutant | WireMutant | TargetMutant;
+type Mutant = PortMutant | WireMutant | TargetMutant;
 
 /** A class that can not be shown, and why. */
-export interface NotBuilt {
+interface NotBuilt {
   readonly level: "none";
   readonly why: string;
 }

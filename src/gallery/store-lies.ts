@@ -4,7 +4,7 @@
  * @packageDocumentation
  */
 import { rangeHigh, rangeLow } from "../sut/store/bitmap.ts";
-import type { VolumeRange } from "../sut/store/bug.ts";
+import type { VolumeRange } from "../sut/store/thin-volume.ts";
 import { readBlocks } from "../sut/store/chain.ts";
 import type { Layer } from "../sut/store/layer.ts";
 import { chunkBlocks } from "../sut/store/port.ts";

@@ -49,7 +49,10 @@ export async function explain(run: Run, wrong: readonly WrongBlock[], at: WrongE
     const rereads = await reread(run, fault, bytes, at);
     const provenBefore = shown?.proven?.has(extent.pd) ?? false;
     const snapshot = shown?.record.snapshot;
-    const isVolumes = shown !== undefined && !provenBefore && (await volumeShows(run, fault, bytes, at));
+    // A version that is wrong only in this cut is no fault of the volume's.
+    const isOfCut = fault.shown !== undefined;
+    const isVolumes =
+      shown !== undefined && !provenBefore && !isOfCut && (await volumeShows(run, fault, bytes, at));
     const rule = ruleOf(run, shown?.rule ?? at.rule ?? "quiescent", fault);
     const found = {
       extent,

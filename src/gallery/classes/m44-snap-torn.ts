@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { VolumeRange } from "../../sut/store/bug.ts";
+import type { VolumeRange } from "../../sut/store/thin-volume.ts";
 import { chunkBlocks } from "../../sut/store/port.ts";
 import type { ThinVolume } from "../../sut/store/thin-volume.ts";
 import { nowAndThen } from "../chances.ts";

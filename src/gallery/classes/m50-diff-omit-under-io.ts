@@ -1,5 +1,5 @@
 import { rangeHigh, rangeLow } from "../../sut/store/bitmap.ts";
-import type { VolumeRange } from "../../sut/store/bug.ts";
+import type { VolumeRange } from "../../sut/store/thin-volume.ts";
 import type { Layer } from "../../sut/store/layer.ts";
 import { type ChangedChunk, chunkBlocks } from "../../sut/store/port.ts";
 import type { ThinVolume } from "../../sut/store/thin-volume.ts";

@@ -26,14 +26,14 @@ export interface RestRequest {
 }
 
 /** What a diff request asks for. */
-export interface DiffCall {
+interface DiffCall {
   readonly snapshotUuid: string;
   /** Absent for a diff without base. */
   readonly baseSnapshotUuid: string | undefined;
   readonly query: URLSearchParams;
 }
 
-export interface RestAnswer {
+interface RestAnswer {
   readonly statusCode: number;
   /** Sent as JSON. */
   readonly body: unknown;

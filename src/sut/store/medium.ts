@@ -7,8 +7,6 @@
  * @packageDocumentation
  */
 
-import type { StoreBug } from "./bug.ts";
-
 /** Bytes of numbered slots. Errors are {@link StoreError}s of `port.ts`. */
 export interface ChunkMedium {
   /** Fills `into` from the slot; the bytes were written before. */
@@ -21,11 +19,17 @@ export interface ChunkMedium {
   close(): void;
 }
 
+/** The part of a bug on purpose that an arena has; see `bug.ts`. */
+export interface ArenaBug {
+  /** Gives a slot to write to; @returns its number. */
+  allocate?(arena: Arena, proceed: () => number): number;
+}
+
 export class Arena {
   readonly blockSizeBytes: number;
   readonly medium: ChunkMedium;
   /** A bug on purpose, if the store was opened with one. */
-  bug: StoreBug | undefined;
+  bug: ArenaBug | undefined;
   readonly #reuseNeedsCommit: boolean;
   readonly #free: number[];
   #freed: number[] = [];

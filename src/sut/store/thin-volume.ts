@@ -3,7 +3,6 @@
  *
  * @packageDocumentation
  */
-import type { StoreBug } from "./bug.ts";
 import { allocatedBlockCount, readBlocks } from "./chain.ts";
 import type { CommitQueue } from "./commit-queue.ts";
 import type { Layer } from "./layer.ts";
@@ -18,6 +17,38 @@ import {
   StoreError,
 } from "./port.ts";
 import type { CachedVolume, VolumeCache } from "./volatile-cache.ts";
+
+/** Blocks of a volume. */
+export interface VolumeRange {
+  readonly block: number;
+  readonly blockCount: number;
+}
+
+/** A block that a volatile cache sends to its volume, though nobody has flushed it. */
+interface CachedBlock {
+  readonly block: number;
+  /** Absent if the block is zeroed. */
+  readonly bytes: Uint8Array | undefined;
+}
+
+/** The part of a bug on purpose that a volume has; see `bug.ts`. */
+export interface VolumeBug {
+  read?(
+    volume: ThinVolume,
+    request: VolumeRange & { readonly into: Uint8Array },
+    proceed: (request: VolumeRange & { readonly into: Uint8Array }) => void,
+  ): void;
+  write?(
+    volume: ThinVolume,
+    request: VolumeRange & { readonly from: Uint8Array },
+    proceed: (request: VolumeRange & { readonly from: Uint8Array }) => void,
+  ): void;
+  zero?(volume: ThinVolume, range: VolumeRange, proceed: (range: VolumeRange) => void): void;
+  /** With a range, for a write with FUA; `proceed` writes back what is cached, and commits. */
+  flush?(volume: ThinVolume, range: VolumeRange | undefined, proceed: () => Promise<void>): Promise<void>;
+  /** Sends one block out of the volatile cache early; it leaves the cache when `proceed` is called. */
+  writeBackEarly?(volume: ThinVolume, entry: CachedBlock, proceed: () => void): void;
+}
 
 export class ThinVolume implements Namespace, PartialFlush, CachedVolume {
   readonly uuid: string;
@@ -35,7 +66,7 @@ export class ThinVolume implements Namespace, PartialFlush, CachedVolume {
   /** Holds unflushed blocks, if the store was opened with a volatile cache. */
   cache: VolumeCache | undefined;
   /** A bug on purpose, if the store was opened with one. */
-  bug: StoreBug | undefined;
+  bug: VolumeBug | undefined;
   readonly #commits: CommitQueue;
   #allocated: { readonly head: Layer; readonly revision: number; readonly blockCount: number } | undefined;
 
