@@ -45,7 +45,9 @@ export {
   performRun,
   type Verdict,
 } from "./runner/runner.ts";
+export { serviceTarget, type ServiceTargetOptions } from "./runner/service-target.ts";
 export { openTarget, type Target, type TargetOptions, type TargetVolume } from "./runner/target.ts";
+export { performHistory, type PerformOptions, planConfig } from "./runner/perform-history.ts";
 export { Geometry } from "./selectors/geometry.ts";
 export {
   type Operation,
@@ -54,7 +56,12 @@ export {
   operationKinds,
   positionOf,
 } from "./selectors/operations.ts";
+export type { CloneVisit } from "./selectors/clone-selector.ts";
 export type { History, Visit } from "./selectors/history.ts";
+export { HistoryBuilder, type HistoryBuilderOptions, type HistoryPlan } from "./selectors/history-builder.ts";
+export { HistoryError } from "./selectors/history-error.ts";
+export { HistoryTextError, historyText, parseHistory } from "./selectors/history-text.ts";
+export type { OperationGroup, Where } from "./selectors/operation-group.ts";
 export { Workload, type WorkloadShape } from "./selectors/workload.ts";
 export {
   type DeviceFaults,
@@ -68,6 +75,7 @@ export {
   type DeviceCapabilities,
   type DiffPage,
   type DiffRange,
+  ok,
   type Outcome,
   ServiceError,
   type Snapshot,

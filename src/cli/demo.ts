@@ -4,16 +4,18 @@
  * @packageDocumentation
  */
 import { catalogue, classesById } from "../gallery/catalogue.ts";
+import { checkers } from "../gallery/checkers.ts";
 import { type BuiltClass, type GalleryClass, isBuilt } from "../gallery/mutant.ts";
 import { performTrial, type Trial } from "../gallery/trial.ts";
-import { describeViolation, type Violation } from "../model/violation.ts";
+import { describeViolation, type Rule, type Violation } from "../model/violation.ts";
 import { FailureFolder } from "../reproduce/failure-folder.ts";
 import { ConfigError, parseConfig } from "../runner/config/load.ts";
 import type { Config, ConfigInput } from "../runner/config/schema.ts";
 import { formatBytes } from "../runner/config/units.ts";
+import { OccupiedVolumeError } from "../runner/guard.ts";
 import type { Run } from "../runner/run.ts";
 import { exitCodes } from "./exit-codes.ts";
-import { readConfigFile } from "./fuzz.ts";
+import { isOfTarget, readConfigFile } from "./fuzz.ts";
 import { createLog, type LogLevel } from "./log.ts";
 
 export interface DemoFlags {
@@ -51,28 +53,36 @@ export async function demo(options: DemoOptions): Promise<number> {
   try {
     return await show(entry, options);
   } catch (error) {
-    if (error instanceof ConfigError) return refuse(error.message);
-    throw error;
+    if (error instanceof ConfigError || error instanceof OccupiedVolumeError) return refuse(error.message);
+    if (!isOfTarget(error)) throw error;
+    if (options.signal.aborted) return exitCodes.interrupted;
+    process.stderr.write(`harrow demo: the target failed: ${error.message}\n`);
+    return exitCodes.target;
   }
 }
 
 async function show(entry: BuiltClass, options: DemoOptions): Promise<number> {
   const { flags, signal } = options;
-  const config = await demoConfig(flags);
+  let config = await demoConfig(flags);
   print(`${entry.id}  ${entry.title}: ${entry.fault}`);
   print(`seen at   ${entry.incident}`);
   for (let tries = 0; tries < triesMax && !signal.aborted; tries++) {
     const seed = flags.seed + BigInt(tries);
     const found = await alarm(entry, { ...options, config, seed });
     if (signal.aborted) break;
+    // What is on the volumes now is harrow's own.
+    config = { ...config, overwrite: true };
     if (found === undefined) continue;
     const { trial, folder } = found;
+    const violation = trial.result.violations[0]!;
+    const rules: readonly Rule[] = checkers[entry.checker].rules;
+    const by = rules.includes(violation.rule) ? `the ${entry.checker} checker` : `rule ${violation.rule}`;
     print("");
-    print(describeViolation(trial.result.violations[0]!));
+    print(describeViolation(violation));
     print("");
-    print(`named     ${trial.result.violations[0]!.class}, by the ${entry.checker} checker`);
-    print(`evidence  ${folder}`);
-    print(`again     harrow demo corruption ${entry.id} --seed ${seed}`);
+    print(`named     ${violation.class}, by ${by}`);
+    if (folder !== undefined) print(`evidence  ${folder}`);
+    print(`again     harrow demo corruption ${entry.id} --seed ${seed}${configFlag(flags)}`);
     return control(entry, { ...options, config, seed });
   }
   if (signal.aborted) return exitCodes.interrupted;
@@ -110,7 +120,7 @@ async function alarm(
       folder.add(violation, { bytes, ltsCount: run.ltsBegun });
     },
   });
-  await folder?.finish();
+  await folder?.finish().catch((error: Error) => print(`evidence  ${error.message}`));
   const { struckCount, struckAfter, firstAlarm, result } = trial;
   if (firstAlarm !== undefined) {
     const { operations, bytesWritten, seconds } = firstAlarm;
@@ -154,6 +164,10 @@ const levelText = {
   wire: "with a liar on the wire to it",
   target: "with a bug inside",
 } as const;
+
+function configFlag({ config }: DemoFlags): string {
+  return config === undefined ? "" : ` --config ${config}`;
+}
 
 function whyNot({ mutant }: GalleryClass): string {
   return mutant.level === "none" ? mutant.why : "";

@@ -75,12 +75,7 @@ export async function fuzz(options: FuzzOptions): Promise<number> {
       error instanceof RunStoreError
     )
       return refuse(error.message);
-    const isTargets =
-      error instanceof TargetFailure ||
-      error instanceof ServiceError ||
-      error instanceof ControllerError ||
-      error instanceof LaunchError;
-    if (!isTargets) throw error;
+    if (!isOfTarget(error)) throw error;
     if (options.signal.aborted) return exitCodes.interrupted;
     if (flags.json) process.stdout.write(failureJson({ version, seed, message: error.message }));
     process.stderr.write(`harrow: the target failed: ${error.message}\n`);
@@ -221,7 +216,17 @@ function record(
   return { store, directory };
 }
 
-function exitCodeOf({ verdict, wasInterrupted, crash, belowFloor }: RunResult): number {
+/** Whether an error says that the target could not be opened, or failed. */
+export function isOfTarget(error: unknown): error is Error {
+  return (
+    error instanceof TargetFailure ||
+    error instanceof ServiceError ||
+    error instanceof ControllerError ||
+    error instanceof LaunchError
+  );
+}
+
+export function exitCodeOf({ verdict, wasInterrupted, crash, belowFloor }: RunResult): number {
   if (verdict === "violation") return exitCodes.violation;
   if (crash !== undefined) return exitCodes.usage;
   if (wasInterrupted) return exitCodes.interrupted;

@@ -12,6 +12,7 @@ import { type DemoFlags, demo } from "./demo.ts";
 import { type GalleryFlags, gallery } from "./gallery.ts";
 import { bugText, type FuzzFlags, fuzz } from "./fuzz.ts";
 import { logLevels } from "./log.ts";
+import { type RunFlags, runHistory } from "./run.ts";
 import { type ServeFlags, serve } from "./serve.ts";
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
@@ -79,6 +80,35 @@ program
   });
 
 program
+  .command("run")
+  .description(
+    "perform a history that was written by hand, and check it; on the embedded target if nothing else is said",
+  )
+  .argument("<file.history>", "the history, as text")
+  .addOption(
+    new Option("--target <kind>", "in place of the configuration's target; others need a file").choices([
+      "embedded",
+      "memory",
+    ]),
+  )
+  .option("--config <conf.yml>", "take target, overwrite, failures and checks of this configuration")
+  .option("--bug <class>", "have the embedded target make the mistake of a class of the gallery, such as M42")
+  .addOption(new Option("--bug-seed <seed>", "decides where and when it is made (0)").argParser(anySeed))
+  .option("--bug-eager", "make it whenever it can be made, not only now and then")
+  .option("--overwrite", "use volumes even if they hold data, which is destroyed")
+  .option("--failures <dir>", "where failure folders are made (failures)")
+  .option("--json", "print one JSON object")
+  .addOption(logLevel())
+  .addOption(logJson())
+  .addHelpText(
+    "after",
+    "\nExit codes: 0 consistent, 1 violation, 2 bad usage, history or configuration, 3 the target failed, 130 interrupted.",
+  )
+  .action(async (file: string, flags: RunFlags) => {
+    process.exitCode = await runHistory({ file, flags, version, serveCommand, signal: stop.signal });
+  });
+
+program
   .command("serve")
   .description("serve thin volumes with snapshots over NVMe/TCP, controlled over REST")
   .option("--host <address>", "address of both servers; any but loopback needs a token", "127.0.0.1")
@@ -97,6 +127,7 @@ program
     "make the mistake of a class of the gallery, such as M42; see harrow gallery --list",
   )
   .addOption(new Option("--bug-seed <seed>", "decides where and when it is made (0)").argParser(anySeed))
+  .option("--bug-eager", "make it whenever it can be made, not only now and then")
   .option("--exit-with-parent", "end when standard input closes; its lines bring about faults")
   .addOption(logLevel())
   .addOption(logJson())
@@ -135,7 +166,7 @@ program
   .option("--seed <seed>", "decides history and fault", anySeed, 1n)
   .option("--config <conf.yml>", "take the target of this configuration; for classes that lie at the port")
   .option("--failures <dir>", "where the failure folder is made", "failures")
-  .addOption(logLevel())
+  .addOption(logLevel().default("error"))
   .addOption(logJson())
   .addHelpText(
     "after",

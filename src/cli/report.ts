@@ -17,13 +17,15 @@ export interface ReportContext {
   readonly snapshotsLeft: readonly string[];
   /** Of a run that can go on. */
   readonly runDirectory: string | undefined;
+  /** Gives the command that runs the history of a failure folder again, if it is not drawn from a seed. */
+  readonly again?: (failureFolder: string) => string;
 }
 
 const violationsPrintedMax = 5;
 
 export function reportText(
   result: RunResult,
-  { seed, target, failureFolder, snapshotsLeft, runDirectory }: ReportContext,
+  { seed, target, failureFolder, snapshotsLeft, runDirectory, again = fuzzAgain }: ReportContext,
 ): string {
   const { ledger, violations } = result;
   const { versions, lastVersions, reads, snapshots, diffs } = ledger;
@@ -80,9 +82,13 @@ export function reportText(
   if (more > 0) lines.push(`… and ${number(more)} more wrong blocks\n`);
   lines.push(...rows.map(([name, value]) => `${name.padEnd(14)} ${value}`));
   if (failureFolder !== undefined)
-    lines.push("", `failure folder ${failureFolder}`, `run it again   harrow fuzz ${failureFolder}/run.yml`);
+    lines.push("", `failure folder ${failureFolder}`, `run it again   ${again(failureFolder)}`);
   if (runDirectory !== undefined) lines.push("", `go on with it  harrow fuzz --resume ${runDirectory}`);
   return `${lines.join("\n")}\n`;
+}
+
+function fuzzAgain(failureFolder: string): string {
+  return `harrow fuzz ${failureFolder}/run.yml`;
 }
 
 /** What only some runs do. */

@@ -20,6 +20,7 @@ export interface ServeFlags {
   readonly exitWithParent?: true;
   readonly bug?: string;
   readonly bugSeed?: bigint;
+  readonly bugEager?: true;
   readonly logLevel: LogLevel;
   readonly logJson?: true;
 }
@@ -35,7 +36,14 @@ export async function serve(
     process.stderr.write(`harrow serve: ${flags.tokenEnv} is not set, though --token-env names it\n`);
     return exitCodes.usage;
   }
-  const bug = flags.bug === undefined ? undefined : bugOf(flags.bug, flags.bugSeed ?? 0n, process.stdout);
+  const bug =
+    flags.bug === undefined
+      ? undefined
+      : bugOf(flags.bug, {
+          seed: flags.bugSeed ?? 0n,
+          isEager: flags.bugEager ?? false,
+          output: process.stdout,
+        });
   if (typeof bug === "string") {
     process.stderr.write(`harrow serve: ${bug}\n`);
     return exitCodes.usage;

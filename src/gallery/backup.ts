@@ -8,9 +8,13 @@
 import type { DiffPage, VolumeService } from "../sut/port.ts";
 import { replaced } from "./port-lies.ts";
 
-/** A service of which each snapshot's diffs are asked: without base, with the snapshot before it, and with one that is gone. */
+/**
+ * A service of which each snapshot's diffs are asked: without base, with the snapshot before it, with the one before
+ * that, and with one that is gone.
+ */
 export function backedUp(service: VolumeService): VolumeService {
-  const newest = new Map<string, string>();
+  /** The last two of each volume, the newest last. */
+  const newest = new Map<string, readonly string[]>();
   let deleted: string | undefined;
   return replaced(service, {
     deleteSnapshot: async (uuid, options) => {
@@ -22,10 +26,11 @@ export function backedUp(service: VolumeService): VolumeService {
       const { uuid: snapshotUuid } = snapshot;
       // Twice, as after a time-out.
       for (let tries = 0; tries < 2; tries++) await allOf(service.diff({ snapshotUuid }, options));
-      const baseSnapshotUuid = newest.get(request.volumeUuid);
-      if (baseSnapshotUuid !== undefined)
-        await allOf(service.diff({ snapshotUuid, baseSnapshotUuid }, options));
-      newest.set(request.volumeUuid, snapshotUuid);
+      const bases = newest.get(request.volumeUuid) ?? [];
+      // The older one may be gone.
+      for (const baseSnapshotUuid of bases)
+        await allOf(service.diff({ snapshotUuid, baseSnapshotUuid }, options)).catch(() => {});
+      newest.set(request.volumeUuid, [...bases.slice(-1), snapshotUuid]);
       if (deleted !== undefined)
         // Whoever keeps no account of what was deleted is refused.
         await allOf(service.diff({ snapshotUuid, baseSnapshotUuid: deleted }, options)).catch(() => {});

@@ -15,7 +15,7 @@ export function between(
 
 /** Answers true once, at a call with a number drawn from `min` to `max`, counted from 1; tells that it has struck. */
 export function nthOf(chance: Chance, bounds: { readonly min: number; readonly max: number }): () => boolean {
-  const number = between(chance, bounds);
+  const number = chance.isEager ? 1 : between(chance, bounds);
   let calls = 0;
   return () => {
     if (++calls !== number) return false;
@@ -45,12 +45,13 @@ export function strikesOf(
   }: { readonly count: number; readonly apart: { readonly min: number; readonly max: number } },
 ): Strikes {
   let left = count;
-  let calls = between(chance, apart);
+  const next = (): number => (chance.isEager ? 1 : between(chance, apart));
+  let calls = next();
   return {
     isDue: () => left > 0 && --calls <= 0,
     strike: () => {
       left--;
-      calls = between(chance, apart);
+      calls = next();
       chance.struck();
     },
   };
@@ -79,7 +80,8 @@ export function nowAndThen(
   let left = most;
   let calls = 0;
   return () => {
-    if (++calls <= after || left === 0 || chance.choices.below(oneOf) !== 0) return false;
+    const isDue = chance.isEager || (++calls > after && chance.choices.below(oneOf) === 0);
+    if (left === 0 || !isDue) return false;
     left--;
     chance.struck();
     return true;

@@ -28,7 +28,6 @@ export const checkers = {
     rules: ["exhaustive"],
     off: { reads: { perLts: { min: 0, max: 0 } }, checks: { exhaustive: false } },
   },
-  visible: { rules: ["visible"], off: { checks: { visible: never } } },
   /** Each block of a snapshot, for itself. */
   snapshot: {
     rules: ["snapshot"],
@@ -41,7 +40,6 @@ export const checkers = {
   sync: { rules: ["sync"], off: { checks: { sync: false } } },
   durability: { rules: ["durability"], off: { checks: { durability: false } } },
   compare: { rules: ["compare"], off: { checks: { compare: false } } },
-  "second-volume": { rules: ["second-volume"], off: { checks: { secondVolume: false } } },
   liveness: { rules: ["liveness"], off: { checks: { liveness: false } } },
 } as const satisfies Record<string, Checker>;
 

@@ -93,10 +93,12 @@ async function judgeClass(
         if (!common.signal.aborted) problem(`${variant}: could not be run: ${textOf(error)}`);
         return undefined;
       });
+    if (common.signal.aborted) return "interrupted";
     const fault = await of("fault");
     const violations = fault?.result.violations ?? [];
     for (const { rule } of violations) by.add(rule);
     const rules: readonly Rule[] = checkers[entry.checker].rules;
+    if (common.signal.aborted) return "interrupted";
     if (fault === undefined) continue;
     if (violations.some(({ rule }) => rules.includes(rule))) {
       killedCount++;

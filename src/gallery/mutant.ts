@@ -25,6 +25,8 @@ export const mutantStream = 1966n;
 export interface Chance {
   /** The same for a seed each time. */
   readonly choices: Choices;
+  /** Strikes whenever it can, for histories that are short: not only now and then, in the middle of a run. */
+  readonly isEager?: boolean;
   /** To be called each time when the fault takes effect. */
   readonly struck: () => void;
 }
@@ -87,7 +89,7 @@ interface NotBuilt {
 
 /** A row of the catalogue. */
 export interface GalleryClass {
-  /** `M01` to `M62`. */
+  /** `M01` to `M62` of the published classes, `H01` and on of harrow's own. */
   readonly id: string;
   readonly title: string;
   /** What goes wrong, in half a sentence. */

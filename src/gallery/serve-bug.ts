@@ -15,7 +15,10 @@ import { mutantStream } from "./mutant.ts";
 const struckLine = z.strictObject({ struck: z.string() });
 
 /** @returns The bug, or what is wrong with the name. */
-export function bugOf(id: string, seed: bigint, output: Writable): StoreBug | string {
+export function bugOf(
+  id: string,
+  { seed, isEager, output }: { readonly seed: bigint; readonly isEager: boolean; readonly output: Writable },
+): StoreBug | string {
   const entry = classesById.get(id.toUpperCase());
   if (entry === undefined) return `--bug: there is no class ${id}; harrow gallery --list shows them all`;
   const { mutant } = entry;
@@ -25,6 +28,7 @@ export function bugOf(id: string, seed: bigint, output: Writable): StoreBug | st
   }
   return mutant.bug({
     choices: new Choices(seed, mutantStream),
+    isEager,
     struck: () => void output.write(`${JSON.stringify({ struck: entry.id })}\n`),
   });
 }

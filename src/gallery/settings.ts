@@ -3,15 +3,15 @@
  *
  * @packageDocumentation
  */
+import { rmSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Choices } from "../generators/choices.ts";
 import type { Config } from "../runner/config/schema.ts";
 import type { RunLog } from "../runner/run-log.ts";
-import { openTarget, type SpoiledTarget, type Target, type TargetVolume } from "../runner/target.ts";
-import { workloadShape } from "../runner/workload-shape.ts";
-import { SizeSchedule } from "../selectors/size-schedule.ts";
+import { serviceTarget } from "../runner/service-target.ts";
+import { openTarget, type SpoiledTarget, type Target } from "../runner/target.ts";
 import { type Clock, systemClock } from "../sut/clock.ts";
 import { memoryService } from "../sut/memory.ts";
 import type { VolumeService } from "../sut/port.ts";
@@ -34,6 +34,8 @@ export interface Stage extends AsyncDisposable {
 export interface StageOptions {
   /** The class that spoils it; what is opened keeps its word if there is none. */
   readonly entry: BuiltClass | undefined;
+  /** Whether it strikes whenever it can; if not, now and then in the middle of a run. */
+  readonly isEager?: boolean;
   /** `embedded` opens what the configuration names, whatever that is; the others, volumes in memory. */
   readonly setting: Setting;
   readonly config: Config;
@@ -57,10 +59,10 @@ export function openStage(options: StageOptions): Promise<Stage> {
 }
 
 async function openInMemory(options: StageOptions): Promise<Stage> {
-  const { setting, config, seed, name, onStruck } = options;
+  const { setting, config, seed, name, isEager = false, onStruck } = options;
   const mutant = options.entry?.mutant;
   const choices = new Choices(seed, mutantStream);
-  const chance = { choices, struck: onStruck };
+  const chance = { choices, isEager, struck: onStruck };
   const bug = mutant?.level === "target" ? mutant.bug(chance) : undefined;
   const plain = await memoryService({ diffPageRanges, ...(bug !== undefined && { bug }) });
   const jittery = setting === "jittery" ? new JitteryClock({ seed, turnsMax }) : undefined;
@@ -73,59 +75,33 @@ async function openInMemory(options: StageOptions): Promise<Stage> {
   const service = port?.service?.(honest, scene) ?? honest;
   const faults =
     shaken === undefined ? undefined : (port?.faults?.(shaken.faults, service, scene) ?? shaken.faults);
-  const target: Target = {
-    description: `volumes in memory${jittery === undefined ? "" : ", at random instants"}`,
+  const target = await serviceTarget({
     service,
-    volumes: await createVolumes(config, service, name),
-    failure: undefined,
-    faults,
-    isLasting: false,
-    keep: () => {},
-    [Symbol.asyncDispose]: () => Promise.resolve(plain[Symbol.asyncDispose]()),
-  };
+    config,
+    name,
+    description: `volumes in memory${jittery === undefined ? "" : ", at random instants"}`,
+    ...(faults === undefined ? {} : { faults }),
+  });
   return {
     target,
     clock,
     stalled: jittery?.stalled,
     [Symbol.asyncDispose]: async () => {
       jittery?.stop();
-      await target[Symbol.asyncDispose]();
+      await plain[Symbol.asyncDispose]();
     },
   };
 }
 
-async function createVolumes(
-  config: Config,
-  service: VolumeService,
-  name: string,
-): Promise<readonly TargetVolume[]> {
-  const { geometry, growth } = workloadShape(config);
-  const sizes = new SizeSchedule(geometry, growth);
-  const create = async (volume: number, suffix: string) => {
-    const sizeBytes = sizes.blockCountAt(volume, 0) * config.geometry.blockSize;
-    const { uuid } = await service.createVolume({
-      name: `${name}-v${volume}${suffix}`,
-      sizeBytes,
-      sectorSizeBytes: config.geometry.blockSize,
-    });
-    return { uuid, device: await service.openVolume(uuid) };
-  };
-  const volumes: TargetVolume[] = [];
-  for (let volume = 0; volume < config.geometry.volumes; volume++) {
-    const first = { ...(await create(volume, "")), isCreated: true };
-    if (config.checks.secondVolume) {
-      const second = await create(volume, "-second");
-      volumes.push({ ...first, second: second.device, secondUuid: second.uuid });
-    } else volumes.push(first);
-  }
-  return volumes;
-}
-
 async function openReal(options: StageOptions): Promise<Stage> {
-  const { entry, seed, name, log, serveCommand, signal } = options;
+  const { entry, isEager = false, seed, name, log, serveCommand, signal } = options;
   const closers: (() => Promise<unknown>)[] = [];
+  /** The last first, and all of them, whatever one of them says. */
   const close = async (): Promise<void> => {
-    for (let closer = closers.pop(); closer !== undefined; closer = closers.pop()) await closer();
+    const failures: unknown[] = [];
+    for (let closer = closers.pop(); closer !== undefined; closer = closers.pop())
+      await closer().catch((error: unknown) => failures.push(error));
+    if (failures.length > 0) throw failures[0];
   };
   try {
     const config = await inDirectory(options.config, closers);
@@ -136,7 +112,14 @@ async function openReal(options: StageOptions): Promise<Stage> {
       log,
       serveCommand:
         entry?.mutant.level === "target"
-          ? [...serveCommand, "--bug", entry.id, "--bug-seed", String(seed)]
+          ? [
+              ...serveCommand,
+              "--bug",
+              entry.id,
+              "--bug-seed",
+              String(seed),
+              ...(isEager ? ["--bug-eager"] : []),
+            ]
           : serveCommand,
       environment: process.env,
       signal,
@@ -155,16 +138,22 @@ async function inDirectory(config: Config, closers: (() => Promise<unknown>)[]):
   const { target } = config;
   if (target.kind !== "embedded" || target.directory === undefined) return config;
   const directory = await mkdtemp(join(tmpdir(), "harrow-gallery-"));
-  closers.push(() => rm(directory, { recursive: true, force: true }));
+  // Also when the process is ended at once, as by a second Ctrl-C.
+  const removeAtExit = (): void => rmSync(directory, { recursive: true, force: true });
+  process.on("exit", removeAtExit);
+  closers.push(async () => {
+    await rm(directory, { recursive: true, force: true });
+    process.off("exit", removeAtExit);
+  });
   return { ...config, target: { ...target, directory } };
 }
 
 function spoil(
   { mutant }: BuiltClass,
-  { seed, config, log, onStruck }: StageOptions,
+  { seed, config, log, isEager = false, onStruck }: StageOptions,
   closers: (() => Promise<unknown>)[],
 ): SpoiledTarget {
-  const chance = { choices: new Choices(seed, mutantStream), struck: onStruck };
+  const chance = { choices: new Choices(seed, mutantStream), isEager, struck: onStruck };
   const { level } = mutant;
   switch (level) {
     case "port": {

@@ -20,8 +20,15 @@ export class Choices {
     return this.#generator.number();
   }
 
-  /** A number of [0, bound), without bias; `bound` is 1 to 2^32. */
+  /**
+   * A number of [0, bound), without bias.
+   *
+   * @param bound - 1 to 2^32.
+   * @throws {RangeError} If there is nothing to choose from.
+   */
   below(bound: number): number {
+    if (!(bound >= 1 && bound <= 2 ** 32))
+      throw new RangeError(`a choice below ${bound}: expected 1 to 2^32`);
     // The package's own bounded draw ignores its bound (2.0.1), so draws of the incomplete last round are refused here.
     const limit = 2 ** 32 - (2 ** 32 % bound);
     for (;;) {

@@ -1,21 +1,23 @@
 /**
  * Names what is wrong with a block: the evidence of its bytes against what the model expects.
  *
+ * A block that is whole, or zeros, is named here, from what the history did to it; one whose bytes are damaged, in
+ * `damaged-block.ts`.
+ *
  * @packageDocumentation
  */
-import { inflateBlock } from "../generators/content.ts";
-import { rng, rngInverse } from "../generators/pcg.ts";
-import { valueStream } from "../generators/streams.ts";
 import type { Extent } from "../selectors/geometry.ts";
-import { effectOf, ltsMax as highestLts, operationAt, positionOf } from "../selectors/operations.ts";
 import type { History } from "../selectors/history.ts";
-import { compareBits, readEvidence, type SectorEvidence, type Source } from "./block-evidence.ts";
+import { effectOf, operationAt, positionOf } from "../selectors/operations.ts";
+import { readEvidence, type Source } from "./block-evidence.ts";
+import type { WrongBlock } from "./content-checker.ts";
+import { damageOf, type Finding } from "./damaged-block.ts";
+import { someZeros } from "./linearization.ts";
+import { addressText, originOf, stateText } from "./origin.ts";
 import type { Reconciler } from "./reconciler.ts";
 import type { Tracker } from "./tracker.ts";
-import type { WrongBlock } from "./content-checker.ts";
-import { someZeros } from "./linearization.ts";
+import type { OperationReference, Rule, Violation } from "./violation.ts";
 import { ltsMaxOf, type View } from "./view.ts";
-import type { FaultClass, OperationReference, Rule, Violation } from "./violation.ts";
 
 /** A block that does not hold what it may. */
 export interface BadBlock {
@@ -41,19 +43,8 @@ export interface BadBlock {
   readonly wasProven?: boolean;
 }
 
-/** At most so many differing bits in a block are called flips of it; more are garbage. */
-const flippedBitsMax = 256;
 /** So many of the operations that a block may show are referred to. */
 const expectedNamedMax = 4;
-
-interface Finding {
-  readonly class: FaultClass;
-  readonly summary: string;
-  readonly observed: string;
-  readonly position?: number;
-  /** State of an operation that is missing though the one observed can not be there without it. */
-  readonly missing?: number;
-}
 
 export class Diagnosis {
   readonly #workload: History;
@@ -89,22 +80,11 @@ export class Diagnosis {
       blockCount: 1,
       ...(snapshot === undefined ? {} : { snapshot }),
       ltsMax: ltsMaxOf(view),
-      expected: allowed.map((state) => this.describeState(state)).join(", or "),
+      expected: allowed.map((state) => this.#stateText(state)).join(", or "),
       observed: finding.observed,
       operations,
       rereads: bad.rereads,
     };
-  }
-
-  /** A state of a block, for people. */
-  describeState(state: number): string {
-    if (state === 0) return "zeros: no operation ever touched the block";
-    if (state === someZeros) return "zeros, made by one of several operations";
-    const { lts, operationId } = operationAt(state);
-    const kind = this.#workload.operationOf(state)?.operation.kind ?? "operation";
-    return state > 0
-      ? `data of lts ${lts}, operation ${operationId} (${kind})`
-      : `zeros, made by lts ${lts}, operation ${operationId} (${kind})`;
   }
 
   /** What was right before and is wrong now has changed, whatever it holds now. */
@@ -120,7 +100,7 @@ export class Diagnosis {
   /** The bytes are an allowed version, which only what was seen elsewhere, or before, forbids. */
   #seenOtherwise({ wrong: { shown, contradiction }, snapshot }: BadBlock): Finding | undefined {
     if (shown === undefined) return undefined;
-    const observed = this.describeState(shown);
+    const observed = this.#stateText(shown);
     const position = shown === 0 || shown === someZeros ? {} : { position: shown };
     if (contradiction === undefined)
       return {
@@ -148,6 +128,10 @@ export class Diagnosis {
     };
   }
 
+  #stateText(state: number): string {
+    return stateText(state, this.#workload);
+  }
+
   #name(state: number): string {
     const { lts, operationId } = operationAt(state);
     return `operation ${operationId} of lts ${lts}`;
@@ -167,7 +151,13 @@ export class Diagnosis {
     const whole = wholeBlock(sources);
     const isExact = evidence.every((sector) => sector.kind === "ours" && sector.differingBits === 0);
     if (whole !== undefined && isExact) return this.#otherContent(bad, versions, whole);
-    return this.#damaged(bad, bad.wrong.allowed[0]!, evidence);
+    return damageOf(evidence, {
+      workload: this.#workload,
+      volume: bad.extent.volume,
+      block: bad.extent.firstBlock + bad.wrong.block,
+      expected: bad.wrong.allowed[0]!,
+      bytes: bad.bytes,
+    });
   }
 
   /** The block reads as zeros, though it should not. */
@@ -180,7 +170,7 @@ export class Diagnosis {
         return {
           class: "late-leak",
           summary: "the snapshot shows an operation that was submitted after it was taken",
-          observed: this.describeState(later),
+          observed: this.#stateText(later),
           position: later,
         };
     }
@@ -196,7 +186,7 @@ export class Diagnosis {
     const { extent, wrong, view, snapshot } = bad;
     const here = extent.firstBlock + wrong.block;
     const { volume, block: from } = source.address;
-    const position = this.#positionOf(source);
+    const position = originOf(source, this.#workload);
     if (volume !== extent.volume || from !== here) {
       const distance =
         volume === extent.volume
@@ -205,7 +195,7 @@ export class Diagnosis {
       return {
         class: "misdirected",
         summary: `the content of another block is here: it belongs to ${addressText(source.address)}${distance}`,
-        observed: position === undefined ? "content of another block" : this.describeState(position),
+        observed: position === undefined ? "content of another block" : this.#stateText(position),
         ...(position === undefined ? {} : { position }),
       };
     }
@@ -215,7 +205,7 @@ export class Diagnosis {
         summary: "the block is well-formed, but no operation of this history wrote such a value here",
         observed: `descriptor ${source.vd.toString(16)}`,
       };
-    const observed = this.describeState(position);
+    const observed = this.#stateText(position);
     if (this.#tracker.outcomeOf(position) === "failed")
       return {
         class: "refused-write",
@@ -361,121 +351,6 @@ export class Diagnosis {
     };
   }
 
-  /** Sectors disagree, or differ from what their source wrote. */
-  #damaged(bad: BadBlock, expected: number, evidence: readonly SectorEvidence[]): Finding {
-    const { format } = this.#workload.run;
-    const { extent, wrong, bytes } = bad;
-    const here = extent.firstBlock + wrong.block;
-    for (const [sector, found] of evidence.entries()) {
-      const strange = found.kind === "ours" ? found.strangeLines[0] : undefined;
-      if (strange !== undefined)
-        return {
-          class: "mixed",
-          summary: `64 bytes at byte ${sector * 512 + strange.line * 64} belong to ${addressText(strange.source.address)}`,
-          observed: `pieces of another block in sector ${sector}`,
-        };
-    }
-    if (expected > 0) {
-      const vd = rng(format.seed, BigInt(expected), valueStream(extent.volume, here));
-      const reference = inflateBlock(format, {
-        vd,
-        volume: extent.volume,
-        block: here,
-        sectorCount: evidence.length,
-      });
-      const { count, firstByte } = compareBits(bytes, reference);
-      if (count <= flippedBitsMax) return flipped(count, firstByte, bytes, reference);
-    } else {
-      const { count, firstByte } = compareBits(bytes, new Uint8Array(bytes.length));
-      if (count <= flippedBitsMax / 8) return flipped(count, firstByte, bytes, new Uint8Array(bytes.length));
-    }
-    const shift = sectorShift(evidence, { volume: extent.volume, block: here });
-    if (shift !== undefined)
-      return {
-        class: "misdirected",
-        summary: `the content lies ${shift.text}: sector 0 holds what belongs to ${addressText(shift.source.address)}, sector ${shift.source.address.sector}`,
-        observed: "whole sectors in the wrong place",
-      };
-    const groups = this.#sectorGroups(evidence, extent.volume, here);
-    if (groups.every(({ text }) => text !== undefined)) {
-      const strange = evidence.find((found) => isOfOtherBlock(found, { volume: extent.volume, block: here }));
-      return {
-        ...(strange === undefined
-          ? { class: "torn", summary: "the sectors of the block are of different versions" }
-          : {
-              class: "mixed",
-              summary: `whole sectors of ${addressText(strange.source.address)} are among those of the block`,
-            }),
-        observed: groups.map((group) => `${sectorsText(group)}: ${group.text}`).join("; "),
-      };
-    }
-    const bits = evidence.reduce(
-      (sum, found) => sum + (found.kind === "ours" ? found.differingBits : 4096),
-      0,
-    );
-    if (bits <= flippedBitsMax)
-      return {
-        class: "bit-flip",
-        summary: `${bits} bits of an old version are flipped as well`,
-        observed: groups.map((group) => `${sectorsText(group)}: ${group.text ?? "damaged"}`).join("; "),
-      };
-    if (expected === 0)
-      return {
-        class: "extra-data",
-        summary: "there is data where no operation of this run ever wrote",
-        observed: hexStart(bytes),
-      };
-    return {
-      class: "garbage",
-      summary: "the bytes are nothing that this run wrote",
-      observed: hexStart(bytes),
-    };
-  }
-
-  /** Runs of sectors with one and the same undamaged source; a run without text has none. */
-  #sectorGroups(
-    evidence: readonly SectorEvidence[],
-    volume: number,
-    block: number,
-  ): readonly { readonly from: number; readonly to: number; readonly text: string | undefined }[] {
-    const groups: { from: number; to: number; text: string | undefined }[] = [];
-    for (const [sector, found] of evidence.entries()) {
-      const text = this.#sectorText(found, { volume, block, sector });
-      const last = groups.at(-1);
-      if (last !== undefined && last.text === text) last.to = sector;
-      else groups.push({ from: sector, to: sector, text });
-    }
-    return groups;
-  }
-
-  #sectorText(found: SectorEvidence, own: Source["address"]): string | undefined {
-    if (found.kind === "zeros") return "zeros";
-    if (found.kind !== "ours" || found.differingBits > 0) return undefined;
-    const { address } = found.source;
-    const position = this.#positionOf(found.source);
-    const what = position === undefined ? "a value of no operation" : this.describeState(position);
-    const isOwn =
-      address.volume === own.volume && address.block === own.block && address.sector === own.sector;
-    return isOwn ? what : `${what}, of ${addressText(address)}, sector ${address.sector}`;
-  }
-
-  /** The operation that drew a value, if the history has it: it visits the extent, covers the block, writes data. */
-  #positionOf({ vd, address }: Source): number | undefined {
-    const { geometry, run } = this.#workload;
-    const { volume, block } = address;
-    if (block >= (geometry.volumeBlocks[volume] ?? 0)) return undefined;
-    const drawn = rngInverse(run.format.seed, vd, valueStream(volume, block));
-    if (drawn < 1n || drawn > BigInt(positionOf(highestLts, 254))) return undefined;
-    const position = Number(drawn);
-    const { lts, operationId } = operationAt(position);
-    const { extent } = this.#workload.visit(lts);
-    if (extent.pd !== geometry.pdOf(volume, block)) return undefined;
-    const operation = this.#workload.operationOn(lts, block - extent.firstBlock);
-    return operation?.operationId === operationId && effectOf(operation.kind) === "data"
-      ? position
-      : undefined;
-  }
-
   /** A zeroing of the block that was submitted, and is not in the snapshot. */
   #laterZeroing({ extent, wrong, view }: BadBlock, versions: readonly number[]): number | undefined {
     const { window } = this.#workload;
@@ -517,61 +392,4 @@ function wholeBlock(sources: readonly (Source | undefined)[]): Source | undefine
       source.address.volume === first.address.volume,
   );
   return isWhole ? first : undefined;
-}
-
-/** The distance by which every sector is undamaged content of the same far-off place, if it is so. */
-function sectorShift(
-  evidence: readonly SectorEvidence[],
-  own: { readonly volume: number; readonly block: number },
-): { readonly text: string; readonly source: Source } | undefined {
-  const [first] = evidence;
-  if (first?.kind !== "ours") return undefined;
-  const distanceOf = (found: SectorEvidence, sector: number): number | undefined => {
-    if (found.kind !== "ours" || found.differingBits > 0 || found.source.address.volume !== own.volume)
-      return undefined;
-    const { address } = found.source;
-    return (address.block - own.block) * evidence.length + address.sector - sector;
-  };
-  const distance = distanceOf(first, 0);
-  if (distance === undefined || distance === 0) return undefined;
-  if (!evidence.every((found, sector) => distanceOf(found, sector) === distance)) return undefined;
-  return { text: `${Math.abs(distance)} sectors too ${distance > 0 ? "low" : "high"}`, source: first.source };
-}
-
-/** Whether a sector is the undamaged content of another block. */
-function isOfOtherBlock(
-  found: SectorEvidence,
-  own: { readonly volume: number; readonly block: number },
-): found is Extract<SectorEvidence, { kind: "ours" }> {
-  if (found.kind !== "ours" || found.differingBits > 0) return false;
-  const { volume, block } = found.source.address;
-  return volume !== own.volume || block !== own.block;
-}
-
-function sectorsText({ from, to }: { readonly from: number; readonly to: number }): string {
-  return from === to ? `sector ${from}` : `sectors ${from} to ${to}`;
-}
-
-function flipped(count: number, firstByte: number, bytes: Uint8Array, reference: Uint8Array): Finding {
-  const bit = 31 - Math.clz32((bytes[firstByte]! ^ reference[firstByte]!) & 0xff);
-  return {
-    class: "bit-flip",
-    summary:
-      count === 1
-        ? `bit ${bit} of byte ${firstByte} is flipped, all else is right`
-        : `${count} bits are flipped, the first in byte ${firstByte}, all else is right`,
-    observed: `byte ${firstByte} is ${hex(bytes[firstByte]!)}, expected ${hex(reference[firstByte]!)}`,
-  };
-}
-
-function addressText({ volume, block }: Source["address"]): string {
-  return `block ${block} of volume ${volume}`;
-}
-
-function hexStart(bytes: Uint8Array): string {
-  return `${Array.from(bytes.subarray(0, 16), hex).join(" ")} …`;
-}
-
-function hex(byte: number): string {
-  return byte.toString(16).padStart(2, "0");
 }

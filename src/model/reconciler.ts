@@ -64,12 +64,13 @@ export class Reconciler {
     extent: Extent,
     view: View,
     into: Float64Array,
-    {
-      isUndecided = false,
-      firstBlock: first = 0,
-      blockCount: count = extent.blockCount,
-    }: { readonly isUndecided?: boolean; readonly firstBlock?: number; readonly blockCount?: number } = {},
+    options: {
+      readonly isUndecided?: boolean;
+      readonly firstBlock?: number;
+      readonly blockCount?: number;
+    } = {},
   ): readonly Ambiguity[] {
+    const { isUndecided = false, firstBlock: first = 0, blockCount: count = extent.blockCount } = options;
     const { window } = this.#workload;
     const { blockCount, firstBlock: start } = extent;
     const explained = this.#explained;

@@ -5,6 +5,7 @@
  *   failure.json     violations and context
  *   failure.txt      the same for people
  *   observed-N.bin   bytes of the N-th wrong block, as they were read
+ *   history.txt      the history, if it was written and not drawn; "run.yml" says then only what it was performed on
  *
  * Each file is written whole or not at all, and anew with every violation, so that a later crash loses nothing.
  * No token and no secret is part of a configuration, so none can get in.
@@ -22,6 +23,8 @@ interface FailureContext {
   readonly config: Config;
   readonly seed: bigint;
   readonly target: string;
+  /** The text of the history, if it was written and not drawn. */
+  readonly history?: string;
 }
 
 /** Violations of which bytes and text are kept. */
@@ -80,7 +83,7 @@ export class FailureFolder {
     violations: readonly Violation[],
     { number, bytes, ltsCount }: { number: number; bytes: Uint8Array | undefined; ltsCount: number },
   ): Promise<void> {
-    const { version, config, seed, target } = this.#context;
+    const { version, config, seed, target, history } = this.#context;
     const folder = (this.#path ??= await this.#create(violations[0]!));
     if (bytes !== undefined) await writeWhole(join(folder, `observed-${number}.bin`), bytes);
     const again: Config = {
@@ -89,6 +92,7 @@ export class FailureFolder {
       runner: { ...config.runner, lts: ltsCount, duration: undefined },
     };
     await writeWhole(join(folder, "run.yml"), configToYaml(again));
+    if (history !== undefined) await writeWhole(join(folder, "history.txt"), history);
     const json = {
       version,
       seed: `0x${seed.toString(16)}`,

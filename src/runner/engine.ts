@@ -4,7 +4,9 @@
  *
  * @packageDocumentation
  */
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { ControlStep } from "../selectors/control-schedule.ts";
+import { systemClock } from "../sut/clock.ts";
 import { checkUnderLoad, checkVisible } from "./extent-checks.ts";
 import type { Run } from "./run.ts";
 import type { ControlVisitor } from "./visitors/control.ts";
@@ -32,6 +34,8 @@ export interface StageEnd {
 
 /** Reads beside the operations that may be in flight together. */
 const readsMax = 16;
+/** How long a run keeps the event loop to itself, in ms. */
+const turnEveryMs = 50;
 /** How far lts may run ahead of the oldest that is not complete, in depths: what the tracker holds is bounded by it. */
 const spanDepths = 32;
 /** lts that are reserved on disk at a time: those that a kill leaves unbegun are passed over when the run goes on. */
@@ -48,6 +52,7 @@ export class Engine {
   #readCount = 0;
   #checking: Promise<void> = Promise.resolve();
   #isChecking = false;
+  #turnedAt = 0;
 
   /** @param onLts - Called after each lts that was begun; must be quick. */
   constructor(run: Run, control: ControlVisitor, onLts: (lts: number) => void) {
@@ -92,6 +97,7 @@ export class Engine {
       if (depth === 1) await visit;
       this.#onLts(lts);
       await this.#follow(lts, steps, depth === 1);
+      if (this.#isTurnDue()) await nextTurn();
     }
     await this.drain();
   }
@@ -101,6 +107,15 @@ export class Engine {
     await this.#steps;
     await this.#checking;
     await this.#run.activity.idle();
+  }
+
+  /** On a target that never waits for anything nobody else would have a turn: no signal, no timer. */
+  #isTurnDue(): boolean {
+    const { clock } = this.#run;
+    // A clock of turns has its own idea of what comes when.
+    if (clock !== systemClock || clock.now() - this.#turnedAt < turnEveryMs) return false;
+    this.#turnedAt = clock.now();
+    return true;
   }
 
   /** Begins an lts; resolves when it is complete. */

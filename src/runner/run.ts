@@ -88,6 +88,8 @@ export class Run {
   readonly signal: AbortSignal;
   readonly clock: Clock;
   readonly recorder: RunRecorder | undefined;
+  /** The history was given, not drawn: what it has in store does not stand in the configuration. */
+  readonly isWritten: boolean;
   readonly workload: History;
   readonly tracker: Tracker;
   readonly reconciler: Reconciler;
@@ -156,6 +158,7 @@ export class Run {
     });
     const { volumes } = target;
     const first = volumes[0]!.device.capabilities;
+    this.isWritten = options.history !== undefined;
     this.workload = options.history?.(kernel) ?? new Workload(kernel, seed, shape);
     this.digest = new HistoryDigest(this.workload);
     this.tracker = resumed?.tracker ?? new Tracker();

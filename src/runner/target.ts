@@ -196,8 +196,18 @@ async function openBlockTarget(
   return targetOf(options, opened, {
     description: `${path}, by ${io === "sync" ? "one call at a time" : "the thread pool"}`,
     service: noService,
-    volumes: [{ uuid: path, device, isCreated: false }],
+    volumes: [{ uuid: path, device: await spoiledDevice(options, device, path), isCreated: false }],
   });
+}
+
+/** Whoever spoils a service spoils the devices that it opens. */
+function spoiledDevice(
+  { spoiled, clock = systemClock }: TargetOptions,
+  device: BlockDevice,
+  uuid: string,
+): Promise<BlockDevice> {
+  const service: VolumeService = { ...noService, openVolume: () => Promise.resolve(device) };
+  return (spoiled?.service?.(service, clock) ?? service).openVolume(uuid);
 }
 
 function isLasting({ target }: Config): boolean {

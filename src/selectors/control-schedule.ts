@@ -31,7 +31,7 @@ export interface ControlOptions extends SnapshotOptions {
 export type ControlStep = SnapshotStep | ResizeStep | FaultStep | CustomStep;
 
 /** Something that whoever wrote the history does by himself. */
-export interface CustomStep {
+interface CustomStep {
   readonly kind: "custom";
   readonly label: string;
   readonly perform: () => Promise<void>;

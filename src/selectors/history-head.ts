@@ -3,6 +3,7 @@
  *
  * @packageDocumentation
  */
+import { type ContentKind, contentKinds } from "../generators/content.ts";
 import { blockCountMax, volumeCountMax } from "../generators/streams.ts";
 import { Geometry } from "./geometry.ts";
 import type { HistoryPlan } from "./history-builder.ts";
@@ -14,9 +15,14 @@ export type Head = Partial<Record<HeadKey, { readonly line: number; readonly val
 
 const keyColumns = 15;
 const extentBlocksMax = 65_536;
+/** As of a configuration. */
+const depthMax = 4096;
+
+/** The part of a plan that is in the head. */
+export type HeadOfPlan = Pick<HistoryPlan, "seed" | "geometry" | "startExtents" | "content" | "depth">;
 
 /** The lines at the top, without the format. */
-export function* headLines({ seed, geometry, startExtents }: HistoryPlan): Generator<string> {
+export function* headLines({ seed, geometry, startExtents, content, depth }: HistoryPlan): Generator<string> {
   const { blockSizeBytes, extentBlocks, volumeBlocks } = geometry;
   const row = (key: string, values: string): string => `${key.padEnd(keyColumns)}${values}`;
   yield row("seed", `0x${seed.toString(16)}`);
@@ -25,14 +31,12 @@ export function* headLines({ seed, geometry, startExtents }: HistoryPlan): Gener
   yield row("volume-blocks", volumeBlocks.join(" "));
   const isComplete = startExtents.every((count, volume) => count * extentBlocks >= volumeBlocks[volume]!);
   if (!isComplete) yield row("start-extents", startExtents.join(" "));
+  if (content !== undefined) yield row("content", content);
+  if (depth !== undefined) yield row("depth", String(depth));
 }
 
 /** Seed and geometry; `undefined` if something is wrong with them. */
-export function readHead(
-  head: Head,
-  endLine: number,
-  problems: HistoryProblems,
-): Pick<HistoryPlan, "seed" | "geometry" | "startExtents"> | undefined {
+export function readHead(head: Head, endLine: number, problems: HistoryProblems): HeadOfPlan | undefined {
   const values = <Value>(key: HeadKey, read: (values: readonly string[]) => Value): Value | undefined => {
     const entry = head[key];
     if (entry !== undefined) return problems.attempt(entry.line, () => read(entry.values));
@@ -54,11 +58,18 @@ export function readHead(
     volumeBlocks === undefined
   )
     return undefined;
+  const content =
+    head.content === undefined ? undefined : values("content", (words) => contentOf(one("content", words)));
+  const depth =
+    head.depth === undefined
+      ? undefined
+      : values("depth", (words) => numberOf(one("depth", words), "depth", { min: 1, max: depthMax }));
+  const more = { ...(content === undefined ? {} : { content }), ...(depth === undefined ? {} : { depth }) };
   const geometry = new Geometry({ blockSizeBytes, volumeBlocks, extentBlocks });
   const extentCounts = volumeBlocks.map((blocks) => Math.ceil(blocks / extentBlocks));
-  if (head["start-extents"] === undefined) return { seed, geometry, startExtents: extentCounts };
+  if (head["start-extents"] === undefined) return { seed, geometry, startExtents: extentCounts, ...more };
   const startExtents = values("start-extents", (words) => startExtentsOf(words, extentCounts));
-  return startExtents === undefined ? undefined : { seed, geometry, startExtents };
+  return startExtents === undefined ? undefined : { seed, geometry, startExtents, ...more };
 }
 
 function one(key: HeadKey, [word, ...more]: readonly string[]): string {
@@ -75,6 +86,12 @@ function seedOf(word: string): bigint {
 function blockSizeOf(word: string): number {
   if (word === "512" || word === "4096") return Number(word);
   throw new LineProblem(`block-size: expected 512 or 4096, got ${quoted(word)}`);
+}
+
+function contentOf(word: string): ContentKind {
+  const kind = contentKinds.find((known) => known === word);
+  if (kind !== undefined) return kind;
+  throw new LineProblem(`content: expected ${contentKinds.join(", ")}, got ${quoted(word)}`);
 }
 
 function numbers(

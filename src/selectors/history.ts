@@ -69,7 +69,7 @@ export interface Sizes {
   hasExtent(extent: Extent, lts: number): boolean;
 }
 
-export interface Control {
+interface Control {
   /** What the control plane is asked, and what befalls the target, after an lts, in order. */
   stepsAfter(lts: number): readonly ControlStep[];
 }

@@ -7,6 +7,7 @@ import type { BlockSpan } from "./block-selector.ts";
 import type { ControlStep } from "./control-schedule.ts";
 import type { Geometry } from "./geometry.ts";
 import type { HistoryPlan } from "./history-builder.ts";
+import type { HeadOfPlan } from "./history-head.ts";
 import {
   type ExtentPlace,
   type HistoryLine,
@@ -22,7 +23,7 @@ import type { WrittenCloneVisit, WrittenVisit } from "./written-history.ts";
 /** A line of a history, with its number. */
 export type BodyLine = Exclude<HistoryLine, { readonly kind: "head" }> & { readonly line: number };
 
-export interface ReadOptions extends Pick<HistoryPlan, "seed" | "geometry" | "startExtents"> {
+export interface ReadOptions extends HeadOfPlan {
   readonly body: readonly BodyLine[];
   /** Where to tell what is missing. */
   readonly endLine: number;
@@ -33,6 +34,13 @@ export interface ReadOptions extends Pick<HistoryPlan, "seed" | "geometry" | "st
 const stepsMax = 10_000;
 const snapshotsMax = 1000;
 const clonesMax = 1000;
+/** They may follow a resize of the same lts. */
+const faultKinds: ReadonlySet<StepText["kind"]> = new Set([
+  "crash",
+  "resetConnections",
+  "cutConnections",
+  "slow",
+]);
 
 /** @returns What is to be used only if there were no problems. */
 export function readHistory(options: ReadOptions): HistoryPlan {
@@ -63,6 +71,8 @@ class HistoryReader {
   readonly #cloneVisits = new Map<number, readonly WrittenCloneVisit[]>();
   /** Extents that each volume has so far. */
   readonly #extentCounts: number[];
+  /** The same when it was taken, by number of the snapshot. */
+  readonly #snapshotExtents: (readonly number[])[] = [];
   #lastSynced: string | undefined;
   #resizeCount = 0;
 
@@ -88,11 +98,13 @@ class HistoryReader {
           firstOf(drafts).line,
           `there is no clone '${name}': expected 'clone ${name} of …'`,
         );
-    if (visits.length === 0)
+    if (this.#options.body.length === 0)
       this.#problems.add(this.#options.endLine, "the history is empty: expected operations or steps");
-    const { seed, geometry, startExtents } = this.#options;
+    const { seed, geometry, startExtents, content, depth } = this.#options;
     return {
       ...{ seed, geometry, startExtents, visits },
+      ...(content === undefined ? {} : { content }),
+      ...(depth === undefined ? {} : { depth }),
       clones: this.#cloneVisits,
       snapshotNames: this.#snapshots.names,
       cloneNames: [...this.#clones.keys()],
@@ -209,7 +221,13 @@ class HistoryReader {
           this.#problems.add(line, `expected at most ${stepsMax} steps`);
           return visits;
         }
-        this.#problems.attempt(line, () => steps.push(this.#step(step)));
+        this.#problems.attempt(line, () => {
+          if (steps.some(({ kind }) => kind === "resize") && !faultKinds.has(step.kind))
+            throw new LineProblem(
+              `lts ${lts} ends with its resize, and what it makes is there from the next on: expected this after ${lts + 1}`,
+            );
+          steps.push(this.#step(step));
+        });
       }
       const operations = draft?.operations.map(({ operation }) => operation) ?? [];
       visits.push({ pd, operations, reads: draft?.reads ?? [], steps });
@@ -220,10 +238,13 @@ class HistoryReader {
   #step(step: StepText): ControlStep {
     const snapshots = this.#snapshots;
     switch (step.kind) {
-      case "snapshot":
+      case "snapshot": {
         if (snapshots.names.length === snapshotsMax)
           throw new LineProblem(`expected at most ${snapshotsMax} snapshots`);
-        return { kind: "snapshot", snapshot: snapshots.take(step.name, ""), isHot: step.isHot };
+        const snapshot = snapshots.take(step.name, "");
+        this.#snapshotExtents.push([...this.#extentCounts]);
+        return { kind: "snapshot", snapshot, isHot: step.isHot };
+      }
       case "deleteSnapshot":
         return { kind: "deleteSnapshot", snapshot: snapshots.delete(step.name, "") };
       case "rollback":
@@ -277,7 +298,7 @@ class HistoryReader {
     const drafts = this.#cloneDrafts.get(name) ?? new Map<number, Draft>();
     const visits: WrittenCloneVisit[] = [];
     for (const draft of drafts.values())
-      this.#problems.attempt(draft.line, () => this.#expectExisting(draft.pd));
+      this.#problems.attempt(draft.line, () => this.#expectInSnapshot(draft.pd, snapshot));
     const last = Math.max(-1, ...drafts.keys());
     for (let visit = 0; visit <= last; visit++) {
       const draft = drafts.get(visit);
@@ -311,6 +332,15 @@ class HistoryReader {
     return { kind: "resize", step: ++this.#resizeCount, blockCounts };
   }
 
+  #expectInSnapshot(pd: number, snapshot: number): void {
+    const [volume, index] = this.#geometry.keys.inflate(pd);
+    const count = this.#snapshotExtents[snapshot]![volume]!;
+    if (index >= count)
+      throw new LineProblem(
+        `extent ${volume}/${index}: volume ${volume} had ${count} when the snapshot of the clone was taken`,
+      );
+  }
+
   #expectExisting(pd: number): void {
     const [volume, index] = this.#geometry.keys.inflate(pd);
     const count = this.#extentCounts[volume]!;
@@ -326,9 +356,6 @@ function addOperation(
   { line, operation: text }: { readonly line: number; readonly operation: OperationText },
 ): void {
   const { kind, operationId, batch, span } = text;
-  // One more than there are numbers: the place that is taken twice is told when all are known.
-  if (operations.length > operationsPerLtsMax)
-    throw new LineProblem(`expected at most ${operationsPerLtsMax} operations of one lts`);
   operations.push({ line, operation: { kind, operationId, batch, ...span } });
 }
 

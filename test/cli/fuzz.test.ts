@@ -105,6 +105,20 @@ target: { kind: embedded, directory: ${join(folder, "volumes")}, headerDigest: t
     expect(code).toBe(130);
   });
 
+  test("ends in order on Ctrl-C also where nothing is ever waited for", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "harrow-test-"));
+    const file = join(directory, "memory.yml");
+    await writeFile(file, "target: { kind: memory }\nrunner: { kind: sequential, duration: 60s }\n");
+    const { process: child, ended } = start(["fuzz", file]);
+    await new Promise<void>((resolve) => {
+      child.stderr!.on("data", (text: string) => text.includes("lts") && resolve());
+    });
+    const stopped = performance.now();
+    child.kill("SIGINT");
+    expect((await ended).code).toBe(130);
+    expect(performance.now() - stopped).toBeLessThan(20_000);
+  });
+
   test("says at once that the target's process is gone, and what was proven until then", async () => {
     const { process: child, ended } = start(["fuzz", "--duration", "60s", "--log-level", "error"]);
     await new Promise<void>((resolve) => {

@@ -66,6 +66,13 @@ describe("harrow demo corruption", () => {
     expect(code).toBe(0);
   });
 
+  test("shows a bug that needs operations on their way while a snapshot is taken", async () => {
+    const failures = mkdtempSync(join(tmpdir(), "harrow-test-"));
+    const { code, stdout } = await harrow("demo", "corruption", "M50", "--failures", failures);
+    expect(stdout).toMatch(/\nomission: volume 0, blocks? \d+.* in the diff of snapshot \d+ /);
+    expect(code).toBe(0);
+  });
+
   test("takes the target of a configuration, if the fault lies at the port", async () => {
     const directory = mkdtempSync(join(tmpdir(), "harrow-test-"));
     const file = join(directory, "memory.yml");
@@ -82,6 +89,18 @@ describe("harrow demo corruption", () => {
       "harrow demo: M46 (snap-mutable) is a bug of the embedded target: leave --config out\n",
     );
     expect(refused.code).toBe(2);
+  });
+
+  test("spoils a file as it does any other target", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "harrow-test-"));
+    const file = join(directory, "block.yml");
+    writeFileSync(file, `target: { kind: block, path: ${join(directory, "image")} }\n`);
+    const { code, stdout } = await harrow(
+      ...["demo", "corruption", "M16", "--config", file, "--failures", directory],
+    );
+    expect(stdout).toMatch(/\nlost-write: volume 0, block \d+ \(rule quiescent, /);
+    expect(stdout).toContain(`\nagain     harrow demo corruption M16 --seed 1 --config ${file}\n`);
+    expect(code).toBe(0);
   });
 
   test.for([

@@ -1,6 +1,8 @@
+import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { catalogue, classesById } from "../../src/gallery/catalogue.ts";
 import { type FaultClass, faultClasses } from "../../src/model/violation.ts";
+import { galleryMarkdown } from "../../src/gallery/report.ts";
 import { isBuilt } from "../../src/gallery/mutant.ts";
 
 test("the catalogue has 62 published classes and some of its own, in order, each with what people need to know", () => {
@@ -30,4 +32,23 @@ const unshown: readonly FaultClass[] = ["volumes-differ", "wrong-size"];
 test("every name that a violation can have is the right one of some class", () => {
   const shown = new Set(catalogue.filter(isBuilt).map(({ names }) => names[0]));
   expect(faultClasses.filter((name) => !shown.has(name) && !unshown.includes(name))).toEqual([]);
+});
+
+test("the README has a row for each class, as the command prints them", () => {
+  const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
+  const rows = readme
+    .split("<!-- gallery -->")[1]!
+    .split("<!-- /gallery -->")[0]!
+    .trim()
+    .split("\n")
+    .slice(2);
+  const printed = galleryMarkdown(catalogue.map((entry) => ({ entry, verdict: undefined })))
+    .trim()
+    .split("\n")
+    .slice(2);
+  expect(printed).toHaveLength(1);
+  expect(rows.map((row) => row.split(" | ").slice(0, 3).join(" | "))).toEqual(
+    catalogue.map(({ id, title, fault, incident }) => `| ${id} ${title} | ${fault} | ${incident}`),
+  );
+  expect(rows).toContain(printed[0]);
 });

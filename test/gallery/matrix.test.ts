@@ -99,6 +99,24 @@ describe("the matrix says of a class", () => {
   test("nothing after an interruption", async () => {
     expect(await resultOf(lost, AbortSignal.abort())).toBeUndefined();
   });
+
+  test("nothing after an interruption amid its runs, and begins no other", async () => {
+    const stop = new AbortController();
+    let opened = 0;
+    const results = await runMatrix({
+      classes: [lost, lost],
+      seeds: [1n, 2n],
+      serveCommand: [],
+      signal: stop.signal,
+      log: { info: () => {}, warn: () => {} },
+      onOpen: () => {
+        opened++;
+        stop.abort();
+      },
+    });
+    expect(results).toEqual([]);
+    expect(opened).toBe(1);
+  });
 });
 
 describe("the report", () => {

@@ -44,3 +44,10 @@ describe("choices", () => {
     expect(new Choices(5n, 1n).fraction()).toBeLessThan(1);
   });
 });
+
+test("nothing to choose from is an error, and not a draw without end", () => {
+  const choices = new Choices(1n, 1n);
+  for (const bound of [0, -1, Number.NaN, 2 ** 32 + 1])
+    expect(() => choices.below(bound)).toThrow(`a choice below ${bound}: expected 1 to 2^32`);
+  expect(choices.below(1)).toBe(0);
+});

@@ -20,26 +20,48 @@ export const staleReplica: PortMutant = {
 function failsOver(service: VolumeService, uuid: string, device: BlockDevice, scene: Scene): BlockDevice {
   const lastWrite = between(scene, { min: 150, max: 250 });
   const failover = lastWrite + between(scene, { min: 150, max: 250 });
-  let replica: Promise<BlockDevice> | undefined;
+  let replica: Promise<Replica> | undefined;
   let serving = device;
   let writes = 0;
   return replaced(device, {
     write: async (request, options) => {
       writes++;
-      if (writes === lastWrite) replica = copyOf(service, uuid);
+      if (writes === lastWrite) {
+        replica = copyOf(service, uuid);
+        // What went wrong is told when it is to take over.
+        replica.catch(() => {});
+      }
       if (writes === failover) {
-        serving = await replica!;
+        serving = (await replica!).device;
         scene.struck();
       }
       return serving.write(request, options);
     },
     read: (request, options) => serving.read(request, options),
     flush: (options) => serving.flush(options),
+    [Symbol.asyncDispose]: async () => {
+      await device[Symbol.asyncDispose]();
+      await (await replica)?.remove();
+    },
   });
 }
 
-async function copyOf(service: VolumeService, volumeUuid: string): Promise<BlockDevice> {
-  const { uuid: snapshotUuid } = await service.createSnapshot({ name: "replica-base", volumeUuid });
-  const { uuid } = await service.cloneSnapshot({ name: "replica", snapshotUuid });
-  return service.openVolume(uuid);
+interface Replica {
+  readonly device: BlockDevice;
+  readonly remove: () => Promise<void>;
+}
+
+/** The volume as it is, by way of a snapshot that nobody asked for. */
+async function copyOf(service: VolumeService, volumeUuid: string): Promise<Replica> {
+  const { uuid: snapshotUuid } = await service.createSnapshot({ name: `base-of-${volumeUuid}`, volumeUuid });
+  const { uuid } = await service.cloneSnapshot({ name: `replica-of-${volumeUuid}`, snapshotUuid });
+  const device = await service.openVolume(uuid);
+  return {
+    device,
+    remove: async () => {
+      await device[Symbol.asyncDispose]();
+      await service.deleteVolume(uuid);
+      await service.deleteSnapshot(snapshotUuid);
+    },
+  };
 }

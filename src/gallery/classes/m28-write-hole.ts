@@ -70,11 +70,9 @@ export const writeHole: TargetMutant = {
         }
         const known = sideFile.content;
         if (known?.uuid === volume.uuid && covers(request, known.neighbour)) sideFile.remove();
-        if (sideFile.content === undefined)
-          for (let index = 0; index < blockCount && sideFile.content === undefined; index++) {
-            const size = volume.blockSizeBytes;
-            openStripe(volume, block + index, from.subarray(index * size, (index + 1) * size));
-          }
+        const size = volume.blockSizeBytes;
+        for (let index = 0; index < blockCount && sideFile.content === undefined; index++)
+          openStripe(volume, block + index, from.subarray(index * size, (index + 1) * size));
         proceed(request);
       },
       flush: async (volume, range, proceed) => {

@@ -22,11 +22,14 @@ export const dirtyReuse: TargetMutant = {
         arena = volume.head.arena;
         const block = strangeBytes(chance, arena.blockSizeBytes);
         const count = between(chance, { min: 2, max: 5 });
+        const slots: number[] = [];
         for (let number = 0; number < count; number++) {
           const slot = arena.allocate();
           for (let at = 0; at < chunkBlocks; at++) arena.medium.write(slot, at * block.length, block);
-          freed.push(slot);
+          slots.push(slot);
         }
+        // Not before all are there: what is freed is given out again.
+        freed.push(...slots);
       },
       allocate: (from, proceed) => {
         const slot = from === arena ? freed.pop() : undefined;

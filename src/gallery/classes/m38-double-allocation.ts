@@ -19,8 +19,9 @@ export const doubleAllocation: TargetMutant = {
       created: (volume) => {
         head ??= volume.head;
       },
-      allocate: (_arena, proceed) => {
-        const used = [...(head?.records.values() ?? [])].flatMap(({ slot }) => slot ?? []);
+      allocate: (arena, proceed) => {
+        if (arena !== head?.arena) return proceed();
+        const used = [...head.records.values()].flatMap(({ slot }) => slot ?? []);
         if (used.length === 0 || !isTwice()) return proceed();
         return used[chance.choices.below(used.length)]!;
       },

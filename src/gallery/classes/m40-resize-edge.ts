@@ -25,6 +25,8 @@ export const resizeEdge: TargetMutant = {
       const before = volume.blockCount;
       proceed();
       const quarter = Math.floor((blockCount - before) / 4);
+      // When it shrinks, or hardly grows, there is no room.
+      if (quarter < oldBlocks) return;
       const block = before + between(chance, { min: quarter, max: 3 * quarter - oldBlocks });
       volume.head.write(block, oldBlocks, strangeBytes(chance, oldBlocks * volume.blockSizeBytes));
       chance.struck();

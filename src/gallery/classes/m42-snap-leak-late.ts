@@ -11,7 +11,7 @@ export const snapLeakLate: TargetMutant = {
     checks: { snapshots: { extents: 0, atEnd: true } },
   },
   bug: (chance) => {
-    const isLate = nowAndThen(chance, { oneOf: 2, most: 7 });
+    const isLate = nowAndThen({ ...chance, struck: () => {} }, { oneOf: 2, most: 7 });
     let isSwapped = true;
     return {
       snapshot: async (_volume, proceed) => {
@@ -22,7 +22,10 @@ export const snapLeakLate: TargetMutant = {
       write: (volume, request, proceed) => {
         const { head } = volume;
         if (isSwapped || head.parent === undefined || head.records.size > 0) proceed(request);
-        else head.parent.write(request.block, request.blockCount, request.from);
+        else {
+          head.parent.write(request.block, request.blockCount, request.from);
+          chance.struck();
+        }
         isSwapped = true;
       },
     };

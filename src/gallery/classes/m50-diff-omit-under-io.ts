@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { rangeHigh, rangeLow } from "../../sut/store/bitmap.ts";
 import type { VolumeRange } from "../../sut/store/thin-volume.ts";
 import type { Layer } from "../../sut/store/layer.ts";
@@ -7,8 +8,10 @@ import { between } from "../chances.ts";
 import { type ChunkBits, definedBits, leavingOut } from "../diff-lies.ts";
 import type { TargetMutant } from "../mutant.ts";
 
-/** Longest time that a snapshot takes, in microtasks. */
+/** Longest time that a snapshot takes, in microtasks; and, where operations come over a wire, in polls after those. */
 const turnsMax = 2000;
+const pollsMax = 20;
+const pollMs = 5;
 
 /**
  * While a snapshot is taken nobody keeps track of changes: what is written after its point in time and before its
@@ -52,6 +55,7 @@ export const diffOmitUnderIo: TargetMutant = {
         beingTaken.add(volume);
         const enough = between(chance, { min: 8, max: 32 });
         for (let turns = 0; turns < turnsMax && blocks.size < enough; turns++) await Promise.resolve();
+        for (let polls = 0; polls < pollsMax && blocks.size < enough; polls++) await delay(pollMs);
         beingTaken.delete(volume);
         return snapshot;
       },

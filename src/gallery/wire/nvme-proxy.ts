@@ -6,8 +6,9 @@
  *
  * @packageDocumentation
  */
-import { type AddressInfo, connect, createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { type Log, silentLog } from "../../sut/log.ts";
+import { listenOnLoopback } from "./loopback.ts";
 import type { NvmeInterceptor } from "./nvme-interceptor.ts";
 import { ProxiedConnection } from "./proxied-connection.ts";
 
@@ -47,14 +48,10 @@ export async function serveNvmeProxy(options: NvmeProxyOptions): Promise<NvmePro
     connections.add(connection);
   });
   server.maxConnections = connectionCountMax;
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen({ host: "127.0.0.1", port: 0 }, resolve);
-  });
-  const { address, port } = server.address() as AddressInfo;
+  const address = await listenOnLoopback(server);
   let closed: Promise<void> | undefined;
   return {
-    address: { host: address, port },
+    address,
     [Symbol.asyncDispose]: () =>
       (closed ??= new Promise((resolve) => {
         server.close(() => resolve());

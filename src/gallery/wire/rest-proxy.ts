@@ -13,9 +13,9 @@ import {
   request as httpRequest,
   type ServerResponse,
 } from "node:http";
-import type { AddressInfo } from "node:net";
 import { pipeline } from "node:stream/promises";
 import { type Log, silentLog } from "../../sut/log.ts";
+import { listenOnLoopback } from "./loopback.ts";
 
 /** A request, without its body. */
 export interface RestRequest {
@@ -96,14 +96,10 @@ export async function serveRestProxy(options: RestProxyOptions): Promise<RestPro
   const agent = new Agent({ keepAlive: true });
   const forwarder = new Forwarder(upstream, agent, options);
   const server = createServer((request, response) => void forwarder.forward(request, response));
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen({ host: "127.0.0.1", port: 0 }, resolve);
-  });
-  const { address, port } = server.address() as AddressInfo;
+  const { host, port } = await listenOnLoopback(server);
   let closed: Promise<void> | undefined;
   return {
-    url: `http://${address}:${port}`,
+    url: `http://${host}:${port}`,
     [Symbol.asyncDispose]: () =>
       (closed ??= new Promise((resolve) => {
         server.close(() => resolve());
