@@ -212,7 +212,12 @@ export class Tracker {
   /** An operation that was under way now shares blocks with another. */
   overlapped(position: number): void {
     const times = this.#times.get(position);
-    if (times !== undefined) times.hasOverlap = true;
+    if (times === undefined || times.hasOverlap) return;
+    times.hasOverlap = true;
+    // That a snapshot has shown it says that it happened, and no more that it was the last on its blocks.
+    if (times.outcome !== "unknown") return;
+    for (const [name, happened] of this.#decisions)
+      if (happened && name.startsWith(`${position}:`)) this.#withdraw(position, Number(name.split(":")[1]));
   }
 
   /** The outcome is known, or known to be unknown: then the operation may still be applied, until {@link fence}. */
