@@ -8,6 +8,9 @@
 import { type BlockDevice, ok, type Outcome, serviceTarget, type VolumeService } from "../src/index.ts";
 import { volumeTest } from "../src/testing/vitest.ts";
 
+const { HARROW_SHARE: shares } = process.env;
+const isSharing = shares === "1";
+
 type Blocks = Map<number, Uint8Array>;
 
 function deviceOf(blocks: Blocks, blockSizeBytes: number, blockCount: number): BlockDevice {
@@ -58,7 +61,7 @@ function mapService(): VolumeService {
     },
     createSnapshot: async ({ name, volumeUuid }) => {
       const { blocks, ...volume } = all[Number(volumeUuid)]!;
-      const kept = process.env["HARROW_SHARE"] === "1" ? blocks : new Map(blocks);
+      const kept = isSharing ? blocks : new Map(blocks);
       const uuid = String(all.push({ ...volume, name, blocks: kept }) - 1);
       return { ...about(uuid), sourceVolumeUuid: volumeUuid };
     },
