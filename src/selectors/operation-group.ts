@@ -138,6 +138,15 @@ export class OperationGroup<Builder> {
     return this.#wish("read", { block, blocks }, 1);
   }
 
+  /** From a block, drawn if left out, to the end of the extent. */
+  readTail(block?: number): this {
+    return this.#wish(
+      "read",
+      { ...(block === undefined ? {} : { block }), blocks: Number.POSITIVE_INFINITY },
+      1,
+    );
+  }
+
   readExtent(): this {
     return this.#wish("read", { block: 0, blocks: Number.POSITIVE_INFINITY }, 1);
   }

@@ -33,6 +33,7 @@ describe("a history", () => {
       .compareAndWrite({ block: 5 })
       .flush()
       .readRange(1, 2)
+      .readTail(12)
       .readExtent()
       .finish()
       .finish();
@@ -45,6 +46,7 @@ describe("a history", () => {
       "compareAndWrite 5+1",
       "flush 0+0",
       "read 1+2",
+      "read 12+4",
       "read 0+16",
     ]);
     expect(new Set(plan.visits.map(({ pd }) => pd)).size).toBe(1);
