@@ -13,7 +13,14 @@ import {
 } from "../src/index.ts";
 
 const config = parseConfig(
-  "geometry: { volumeSize: 16MiB }\nwindow: { size: 4 }\nrunner: { lts: 2000 }\ntarget: { kind: memory }\n",
+  `
+geometry: { volumeSize: 16MiB }
+window: { size: 4 }
+# What was written last is looked at all the while, so that nothing is overwritten before it is seen.
+checks: { recent: { every: 1, extents: 4 } }
+runner: { kind: sequential, lts: 2000 }
+target: { kind: memory }
+`,
   "example",
 );
 
