@@ -27,7 +27,7 @@ const config = parseConfig(
 geometry: { volumeSize: 16MiB, extentSize: 256KiB }
 window: { size: 4 }
 checks: { recent: { every: 1, extents: 2 } }
-runner: { lts: 2000, depth: 8 }
+runner: { kind: sequential, lts: 1000 }
 target: { kind: embedded }
 failures: ${failures}
 `,
