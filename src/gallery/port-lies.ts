@@ -6,6 +6,7 @@
 import type { Clock } from "../sut/clock.ts";
 import { type DeviceFaults, withServiceFaults } from "../sut/faults.ts";
 import type { BlockDevice, BlockRange, Outcome, VolumeService } from "../sut/port.ts";
+import { isZeros } from "./bytes.ts";
 
 /** Every volume that is opened gets its faults from one plan. */
 export function onVolumes(service: VolumeService, plan: (uuid: string) => DeviceFaults): VolumeService {
@@ -174,11 +175,7 @@ export function shareUnit(a: BlockRange, b: BlockRange, unitBlocks: number): boo
 export async function holdsData(device: BlockDevice, range: BlockRange): Promise<boolean> {
   const into = new Uint8Array(range.blockCount * device.capabilities.blockSizeBytes);
   await device.read({ ...range, into });
-  return !isZero(into);
-}
-
-export function isZero(bytes: Uint8Array): boolean {
-  return bytes.every((byte) => byte === 0);
+  return !isZeros(into);
 }
 
 /** A volume that can be changed behind everyone's back. */

@@ -50,10 +50,6 @@ export function defines(layer: Layer, block: number): boolean {
   );
 }
 
-export function isZeros(bytes: Uint8Array): boolean {
-  return bytes.every((byte) => byte === 0);
-}
-
 export function isEqual(bytes: Uint8Array, others: Uint8Array): boolean {
   return Buffer.compare(bytes, others) === 0;
 }

@@ -3,7 +3,7 @@
  *
  * @packageDocumentation
  */
-import type { BlockDevice } from "../sut/port.ts";
+import type { BlockDevice, Outcome } from "../sut/port.ts";
 import type { Run } from "./run.ts";
 import { TargetFailure } from "./target-failure.ts";
 
@@ -37,9 +37,12 @@ export async function read(
       tries--;
       continue;
     }
-    const message = `reading ${blockCount} blocks at ${block} of ${device.identity.name}: ${outcome.code}: ${outcome.message}`;
-    if (tries === readTriesMax || outcome.kind === "failed") throw new TargetFailure(message);
-    run.log.warn(`${message}; asking again`);
+    expectAnotherTry(
+      run,
+      `reading ${blockCount} blocks at ${block} of ${device.identity.name}`,
+      outcome,
+      tries,
+    );
   }
 }
 
@@ -66,8 +69,23 @@ export async function observe(
       tries--;
       continue;
     }
-    const message = `reading ${blockCount} blocks at ${block} of ${device.identity.name}: ${outcome.code}: ${outcome.message}`;
-    if (tries === readTriesMax || outcome.kind === "failed") throw new TargetFailure(message);
-    run.log.warn(`${message}; asking again`);
+    expectAnotherTry(
+      run,
+      `reading ${blockCount} blocks at ${block} of ${device.identity.name}`,
+      outcome,
+      tries,
+    );
   }
+}
+
+/** @throws {TargetFailure} If asking again is of no use. */
+function expectAnotherTry(
+  run: Run,
+  what: string,
+  { kind, code, message }: Exclude<Outcome, { readonly kind: "ok" }>,
+  tries: number,
+): void {
+  const text = `${what}: ${code}: ${message}`;
+  if (tries === readTriesMax || kind === "failed") throw new TargetFailure(text);
+  run.log.warn(`${text}; asking again`);
 }

@@ -15,7 +15,7 @@ import type { Geometry } from "./geometry.ts";
 import { HistoryError, lineOfCaller } from "./history-error.ts";
 import { type GroupOrder, OperationGroup, type Wish } from "./operation-group.ts";
 import type { Operation } from "./operations.ts";
-import { type Placed, placed } from "./placement.ts";
+import { operationsOf, type Placed, placed, readsOf } from "./placement.ts";
 import { namePattern, SnapshotNames } from "./snapshot-names.ts";
 import type { WrittenCloneVisit, WrittenVisit } from "./written-history.ts";
 
@@ -279,8 +279,7 @@ export class HistoryBuilder {
     const ordered = isShuffled ? this.#choices.shuffled(wishes) : wishes;
     for (const group of isSimultaneous ? [ordered] : ordered.map((wish) => [wish])) {
       const all = this.#place(pd, group);
-      const reads = all.filter(({ kind }) => kind === "read").map(({ span }) => span);
-      this.#visits.push({ pd, operations: operationsOf(all), reads, steps: [] });
+      this.#visits.push({ pd, operations: operationsOf(all), reads: readsOf(all), steps: [] });
     }
   }
 
@@ -307,12 +306,4 @@ export class HistoryBuilder {
     if (this.#deletedClones.has(name)) throw new HistoryError(`clone '${name}' was deleted`, line);
     return clone;
   }
-}
-
-/** Those that are operations, numbered in their order. */
-function operationsOf(all: readonly Placed[]): Operation[] {
-  const operations: Operation[] = [];
-  for (const { kind, span } of all)
-    if (kind !== "read") operations.push({ kind, operationId: operations.length, batch: 0, ...span });
-  return operations;
 }

@@ -7,7 +7,7 @@ import type { Choices } from "../generators/choices.ts";
 import type { BlockSpan } from "./block-selector.ts";
 import { HistoryError } from "./history-error.ts";
 import type { Wish } from "./operation-group.ts";
-import { operationsPerLtsMax } from "./operations.ts";
+import { type Operation, operationsPerLtsMax } from "./operations.ts";
 
 export interface Placed {
   readonly kind: Wish["kind"];
@@ -41,6 +41,19 @@ export function placed(wishes: readonly Wish[], options: PlacementOptions): read
   for (const [index, wish] of drawn.entries())
     spans.set(wish, placement.span(wish, Math.floor(placement.freeCount / (drawn.length - index))));
   return wishes.map((wish) => ({ kind: wish.kind, span: spans.get(wish)! }));
+}
+
+/** Those that are operations, numbered in their order. */
+export function operationsOf(all: readonly Placed[]): Operation[] {
+  const operations: Operation[] = [];
+  for (const { kind, span } of all)
+    if (kind !== "read") operations.push({ kind, operationId: operations.length, batch: 0, ...span });
+  return operations;
+}
+
+/** Where the reads among them are. */
+export function readsOf(all: readonly Placed[]): BlockSpan[] {
+  return all.filter(({ kind }) => kind === "read").map(({ span }) => span);
 }
 
 function isGiven({ kind, block }: Wish): boolean {

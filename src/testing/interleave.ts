@@ -7,8 +7,7 @@ import { Choices } from "../generators/choices.ts";
 import type { FaultStep } from "../selectors/fault-schedule.ts";
 import type { HistoryPlan } from "../selectors/history-builder.ts";
 import type { Wish } from "../selectors/operation-group.ts";
-import type { Operation } from "../selectors/operations.ts";
-import { placed } from "../selectors/placement.ts";
+import { operationsOf, placed, readsOf } from "../selectors/placement.ts";
 import type { WrittenVisit } from "../selectors/written-history.ts";
 
 /** Traffic to be mixed in. */
@@ -80,10 +79,7 @@ function trafficOf(plan: HistoryPlan, { lts }: Traffic, choices: Choices): reado
       blockSizeBytes: geometry.blockSizeBytes,
       compareAndWriteBlocksMax: 1,
     });
-    const operations: Operation[] = [];
-    for (const { kind, span } of all)
-      if (kind !== "read") operations.push({ kind, operationId: operations.length, batch: 0, ...span });
-    return { pd, operations, reads: all.filter(({ kind }) => kind === "read").map(({ span }) => span) };
+    return { pd, operations: operationsOf(all), reads: readsOf(all) };
   });
 }
 

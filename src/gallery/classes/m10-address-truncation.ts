@@ -1,6 +1,7 @@
 import { nowAndThen } from "../chances.ts";
 import type { TargetMutant } from "../mutant.ts";
-import { isZeros, shownBy } from "../store-lies.ts";
+import { isZeros } from "../bytes.ts";
+import { shownBy } from "../store-lies.ts";
 
 const addressable = 2 ** 32;
 

@@ -1,6 +1,7 @@
 import { nowAndThen } from "../chances.ts";
 import type { PortMutant } from "../mutant.ts";
-import { type BlockLog, type Change, InFlight, isZero, logged, opening, replaced } from "../port-lies.ts";
+import { isZeros } from "../bytes.ts";
+import { type BlockLog, type Change, InFlight, logged, opening, replaced } from "../port-lies.ts";
 
 /** Blocks that are cached together. */
 const pageBlocks = 8;
@@ -34,7 +35,7 @@ export const staleCacheRead: PortMutant = {
           if (last === undefined || last.completed >= clock.now() || cached.has(last)) return undefined;
           cached.add(last);
           const isLie =
-            !isZero(last.bytes) && writes.hasNear({ block, blockCount: 1 }, pageBlocks) && isStale();
+            !isZeros(last.bytes) && writes.hasNear({ block, blockCount: 1 }, pageBlocks) && isStale();
           return isLie ? before!.bytes : undefined;
         };
         return replaced(device, {

@@ -1,7 +1,8 @@
 import type { BlockDevice, BlockRange } from "../../sut/port.ts";
 import { nowAndThen } from "../chances.ts";
 import type { PortMutant, Scene } from "../mutant.ts";
-import { type BlockLog, type Change, isZero, logged, opening, replaced } from "../port-lies.ts";
+import { isZeros } from "../bytes.ts";
+import { type BlockLog, type Change, logged, opening, replaced } from "../port-lies.ts";
 
 /** A write is delivered again when each of its blocks has been changed at least twice since. */
 export const replayedWrite: PortMutant = {
@@ -31,7 +32,7 @@ function replays(device: BlockDevice, log: () => BlockLog, scene: Scene): BlockD
   const isOutdated = ({ block, changes }: Kept): boolean =>
     changes.every((change, index) => {
       const all = log().of(block + index);
-      return all.length - all.indexOf(change) > 2 && !isZero(all.at(-1)!.bytes);
+      return all.length - all.indexOf(change) > 2 && !isZeros(all.at(-1)!.bytes);
     });
   return replaced(device, {
     write: async (request, options) => {

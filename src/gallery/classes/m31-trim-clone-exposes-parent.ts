@@ -1,6 +1,7 @@
 import { nowAndThen } from "../chances.ts";
 import type { TargetMutant } from "../mutant.ts";
-import { bitOf, blocksOf, isZeros, shownBy } from "../store-lies.ts";
+import { isZeros } from "../bytes.ts";
+import { bitOf, blocksOf, shownBy } from "../store-lies.ts";
 
 /** Zeroing on a clone only forgets what the clone itself holds, so that its snapshot shows. */
 export const trimCloneExposesParent: TargetMutant = {

@@ -2,7 +2,8 @@ import type { BlockDevice, BlockRange } from "../../sut/port.ts";
 import { chunkBlocks } from "../../sut/store/port.ts";
 import { nowAndThen } from "../chances.ts";
 import type { PortMutant, Scene } from "../mutant.ts";
-import { type BlockLog, type Change, isZero, logged, opening, replaced, shareUnit } from "../port-lies.ts";
+import { isZeros } from "../bytes.ts";
+import { type BlockLog, type Change, logged, opening, replaced, shareUnit } from "../port-lies.ts";
 
 /** A deallocation zeroes what was written to fresh blocks of its chunk while it was in flight. */
 export const discardVersusReprovision: PortMutant = {
@@ -44,7 +45,7 @@ function zeroesFresh(device: BlockDevice, log: () => BlockLog, scene: Scene): Bl
     write: (request, options) => {
       const { block, blockCount } = request;
       const histories = Array.from({ length: blockCount }, (_, index) => log().of(block + index));
-      const isFresh = histories.every((changes) => changes.length < 2 || isZero(changes.at(-2)!.bytes));
+      const isFresh = histories.every((changes) => changes.length < 2 || isZeros(changes.at(-2)!.bytes));
       for (const { ranges, writes } of inFlight)
         if (isFresh && ranges.some((range) => shareUnit(range, request, chunkBlocks)))
           writes.push({ block, blockCount, changes: histories.map((changes) => changes.at(-1)!) });

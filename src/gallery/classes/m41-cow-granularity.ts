@@ -1,6 +1,7 @@
 import { nowAndThen } from "../chances.ts";
 import type { TargetMutant } from "../mutant.ts";
-import { blocksOf, defines, holdsData, isZeros, shownBy } from "../store-lies.ts";
+import { isZeros } from "../bytes.ts";
+import { blocksOf, defines, holdsData, shownBy } from "../store-lies.ts";
 
 const unitBlocks = 8;
 

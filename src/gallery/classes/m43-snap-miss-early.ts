@@ -1,7 +1,8 @@
 import type { ThinVolume } from "../../sut/store/thin-volume.ts";
 import { nowAndThen } from "../chances.ts";
 import type { TargetMutant } from "../mutant.ts";
-import { blocksOf, isEqual, isZeros, shownBy } from "../store-lies.ts";
+import { isZeros } from "../bytes.ts";
+import { blocksOf, isEqual, shownBy } from "../store-lies.ts";
 
 /** A block that was overwritten, before and after. */
 interface Overwritten {
