@@ -69,7 +69,7 @@ await using target = await openTarget({
 console.log(target.description);
 
 // 4. The run. Each violation is explained from its bytes, and goes into a failure folder.
-const folder = new FailureFolder({ version: "demo", config, seed, target: target.description }, new Date());
+const folder = new FailureFolder({ version: "demo" });
 const run: Run = new Run({
   config,
   seed,
@@ -77,13 +77,13 @@ const run: Run = new Run({
   target,
   log,
   signal,
-  onViolation: (violation, bytes) => {
+  onViolation: (violation, exhibit) => {
     console.log(`\n${describeViolation(violation)}\n`);
-    folder.add(violation, { bytes, ltsCount: run.ltsBegun });
+    folder.add(violation, exhibit, run);
   },
 });
 const result = await performRun(run, { onProgress: () => {} });
-await folder.finish();
+await folder.finish(run);
 
 // 5. What is left: how soon it was noticed, and where the evidence is.
 console.log(`${result.verdict} after ${result.ltsCount} lts and ${writes} writes`);

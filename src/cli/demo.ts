@@ -8,12 +8,11 @@ import { checkers } from "../gallery/checkers.ts";
 import { type BuiltClass, type GalleryClass, isBuilt } from "../gallery/mutant.ts";
 import { performTrial, type Trial } from "../gallery/trial.ts";
 import { describeViolation, type Rule, type Violation } from "../model/violation.ts";
-import { FailureFolder } from "../reproduce/failure-folder.ts";
+import { type BugNote, FailureFolder } from "../reproduce/failure-folder.ts";
 import { ConfigError, parseConfig } from "../runner/config/load.ts";
 import type { Config, ConfigInput } from "../runner/config/schema.ts";
 import { formatBytes } from "../runner/config/units.ts";
 import { OccupiedVolumeError } from "../runner/guard.ts";
-import type { Run } from "../runner/run.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { isOfTarget, readConfigFile } from "./fuzz.ts";
 import { createLog, type LogLevel } from "./log.ts";
@@ -101,7 +100,8 @@ async function alarm(
   { flags, version, serveCommand, signal, config, seed }: Attempt,
 ): Promise<{ readonly trial: Trial; readonly folder: string | undefined } | undefined> {
   const log = createLog({ level: flags.logLevel, json: flags.logJson ?? false });
-  let folder: FailureFolder | undefined;
+  const bug: BugNote = { class: entry.id, seed: String(seed), isEager: false, setting: "embedded" };
+  const folder = new FailureFolder({ version, bug });
   const trial = await performTrial({
     entry,
     variant: "fault",
@@ -112,15 +112,9 @@ async function alarm(
     serveCommand,
     signal,
     onOpen: ({ description }) => print(`target    ${description}, ${levelText[entry.mutant.level]}`),
-    onViolation: (violation: Violation, bytes: Uint8Array | undefined, run: Run) => {
-      folder ??= new FailureFolder(
-        { version, config: run.config, seed, target: run.target.description },
-        new Date(),
-      );
-      folder.add(violation, { bytes, ltsCount: run.ltsBegun });
-    },
+    onViolation: (violation, exhibit, run) => folder.add(violation, exhibit, run),
+    onEnd: (run) => folder.finish(run).catch((error: Error) => print(`evidence  ${error.message}`)),
   });
-  await folder?.finish().catch((error: Error) => print(`evidence  ${error.message}`));
   const { struckCount, struckAfter, firstAlarm, result } = trial;
   if (firstAlarm !== undefined) {
     const { operations, bytesWritten, seconds } = firstAlarm;
@@ -128,7 +122,7 @@ async function alarm(
     print(
       `alarm     after ${count(operations)} operations, ${formatBytes(bytesWritten)} and ${Math.ceil(seconds * 1000).toLocaleString("en")} ms`,
     );
-    return { trial, folder: folder?.path };
+    return { trial, folder: folder.path };
   }
   const why = result.targetFailure ?? result.crash?.message;
   if (!signal.aborted)

@@ -147,7 +147,7 @@ async function perform(plan: Plan, options: FuzzOptions, log: RunLog): Promise<n
   try {
     if (!flags.json) process.stderr.write(`${target.description}\n`);
     if (!flags.json && directory !== undefined) process.stderr.write(`kept in ${directory}\n`);
-    const failure = new FailureFolder({ version, config, seed, target: target.description }, new Date());
+    const failure = new FailureFolder({ version });
     const resumed = memory === undefined ? undefined : resumedRun(memory);
     const run: Run = new Run({
       config,
@@ -156,7 +156,7 @@ async function perform(plan: Plan, options: FuzzOptions, log: RunLog): Promise<n
       target,
       log,
       signal,
-      onViolation: (violation, bytes) => failure.add(violation, { bytes, ltsCount: run.ltsBegun }),
+      onViolation: (violation, exhibit) => failure.add(violation, exhibit, run),
       ...(store === undefined ? {} : { recorder: store }),
       ...(resumed === undefined ? {} : { resumed }),
     });
@@ -174,7 +174,7 @@ async function perform(plan: Plan, options: FuzzOptions, log: RunLog): Promise<n
     const canGoOn = isToBeResumed(run);
     if (result.verdict === "violation" || canGoOn) target.keep();
     if (!canGoOn) store?.finish({ verdict: result.verdict, finishedAt: new Date().toISOString() });
-    await failure.finish().catch((error: Error) => log.warn(error.message));
+    await failure.finish(run).catch((error: Error) => log.warn(error.message));
     const context = {
       version,
       seed,

@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse } from "yaml";
 import { bugOf, saysStruck } from "../gallery/serve-bug.ts";
-import { FailureFolder } from "../reproduce/failure-folder.ts";
+import { type BugNote, FailureFolder } from "../reproduce/failure-folder.ts";
 import { ConfigError, parseConfig } from "../runner/config/load.ts";
 import type { Config, ConfigInput } from "../runner/config/schema.ts";
 import { OccupiedVolumeError } from "../runner/guard.ts";
@@ -119,18 +119,14 @@ async function perform(
   });
   const { description } = target;
   if (!flags.json) process.stderr.write(`${description}\n`);
-  const failure = new FailureFolder(
-    { version, config, seed, target: description, history: text },
-    new Date(),
-  );
+  const failure = new FailureFolder({ version, history: text, bug: bugNote(flags) });
   const result = await performHistory({
     ...{ plan, config, target, name, log, signal },
-    onViolation: (violation, bytes) =>
-      failure.add(violation, { bytes, ltsCount: Math.min(violation.ltsMax + 1, plan.visits.length) }),
+    onViolation: (violation, exhibit, run) => failure.add(violation, exhibit, run),
+    onEnd: (run) => failure.finish(run).catch((error: Error) => log.warn(error.message)),
   });
   const isKept = result.verdict === "violation";
   if (isKept) target.keep();
-  await failure.finish().catch((error: Error) => log.warn(error.message));
   const context = {
     ...{ version, seed, target: description },
     failureFolder: failure.path,
@@ -237,6 +233,12 @@ function expectBug({ bug, bugSeed, bugEager }: RunFlags, { target }: Surrounding
     ]);
   const found = bugOf(bug, { seed: bugSeed ?? 0n, isEager: bugEager ?? false, output: process.stderr });
   if (typeof found === "string") throw new ConfigError([found]);
+}
+
+/** What the failure folder is to say of the mistakes that the target made on purpose. */
+function bugNote({ bug, bugSeed = 0n, bugEager }: RunFlags): BugNote | undefined {
+  if (bug === undefined) return undefined;
+  return { class: bug.toUpperCase(), seed: String(bugSeed), isEager: bugEager === true, setting: "embedded" };
 }
 
 function bugFlags({ bug, bugSeed, bugEager }: RunFlags): readonly string[] {

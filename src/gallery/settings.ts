@@ -11,8 +11,9 @@ import { Choices } from "../generators/choices.ts";
 import type { Config } from "../runner/config/schema.ts";
 import type { RunLog } from "../runner/run-log.ts";
 import { serviceTarget } from "../runner/service-target.ts";
-import { openTarget, type SpoiledTarget, type Target } from "../runner/target.ts";
-import { type Clock, systemClock } from "../sut/clock.ts";
+import type { Stage } from "../runner/stage.ts";
+import { openTarget, type SpoiledTarget } from "../runner/target.ts";
+import { systemClock } from "../sut/clock.ts";
 import { memoryService } from "../sut/memory.ts";
 import type { VolumeService } from "../sut/port.ts";
 import type { TargetFaults } from "../sut/target-faults.ts";
@@ -22,14 +23,6 @@ import { type BuiltClass, mutantStream, type Scene, type Setting } from "./mutan
 import { saysStruck } from "./serve-bug.ts";
 import { serveNvmeProxy } from "./wire/nvme-proxy.ts";
 import { serveRestProxy } from "./wire/rest-proxy.ts";
-
-/** A target with the clock of the run that works on it. */
-export interface Stage extends AsyncDisposable {
-  readonly target: Target;
-  readonly clock: Clock;
-  /** Rejects when nothing can happen any more; absent where time does not depend on the run. */
-  readonly stalled: Promise<never> | undefined;
-}
 
 export interface StageOptions {
   /** The class that spoils it; what is opened keeps its word if there is none. */

@@ -5,6 +5,7 @@
  */
 import type { Violation } from "../model/violation.ts";
 import type { Config, ConfigInput } from "../runner/config/schema.ts";
+import type { Exhibit } from "../runner/exhibit.ts";
 import { Run } from "../runner/run.ts";
 import { performRun, type RunResult } from "../runner/runner.ts";
 import type { Target } from "../runner/target.ts";
@@ -32,7 +33,9 @@ export interface TrialOptions extends Pick<StageOptions, "seed" | "log" | "serve
   /** Laid over the configuration of the class. */
   readonly config?: ConfigInput;
   readonly onOpen?: (target: Target) => void;
-  readonly onViolation?: (violation: Violation, bytes: Uint8Array | undefined, run: Run) => void;
+  readonly onViolation?: (violation: Violation, exhibit: Exhibit | undefined, run: Run) => void;
+  /** Waited for when the run is over, before its target is closed. */
+  readonly onEnd?: (run: Run) => Promise<void>;
 }
 
 export interface Trial {
@@ -95,15 +98,16 @@ export async function performTrial(options: TrialOptions): Promise<Trial> {
     log,
     signal,
     clock,
-    onViolation: (violation, bytes) => {
+    onViolation: (violation, exhibit) => {
       const { operationCount: operations, bytesWritten } = current.ledger.totals;
       firstAlarm ??= { operations, bytesWritten, seconds: (performance.now() - started) / 1000 };
-      options.onViolation?.(violation, bytes, current);
+      options.onViolation?.(violation, exhibit, current);
     },
   });
   run = current;
   const performed = performRun(current, { onProgress: () => {} });
   const result = await (stalled === undefined ? performed : Promise.race([performed, stalled]));
+  await options.onEnd?.(current);
   return { result, target: target.description, config, struckCount, struckAfter, firstAlarm };
 }
 

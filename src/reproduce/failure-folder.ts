@@ -17,14 +17,25 @@ import { join } from "node:path";
 import { describeViolation, type Violation } from "../model/violation.ts";
 import type { Config } from "../runner/config/schema.ts";
 import { configToYaml } from "../runner/config/write.ts";
+import type { Exhibit } from "../runner/exhibit.ts";
+import type { Run } from "../runner/run.ts";
 
-interface FailureContext {
+/** What a failure folder says beside what the run knows of itself. */
+export interface FailureContext {
   readonly version: string;
-  readonly config: Config;
-  readonly seed: bigint;
-  readonly target: string;
   /** The text of the history, if it was written and not drawn. */
   readonly history?: string;
+  /** The mistake that the target made on purpose. */
+  readonly bug?: BugNote | undefined;
+}
+
+/** A class of the gallery that was switched on, so that it can be again. */
+export interface BugNote {
+  readonly class: string;
+  /** Decimal. */
+  readonly seed: string;
+  readonly isEager: boolean;
+  readonly setting: "memory" | "jittery" | "embedded";
 }
 
 /** Violations of which bytes and text are kept. */
@@ -32,14 +43,13 @@ const keptMax = 100;
 
 export class FailureFolder {
   readonly #context: FailureContext;
-  readonly #startedAt: Date;
+  readonly #startedAt = new Date();
   readonly #violations: Violation[] = [];
   #path: string | undefined;
   #writing: Promise<void> = Promise.resolve();
 
-  constructor(context: FailureContext, startedAt: Date) {
+  constructor(context: FailureContext) {
     this.#context = context;
-    this.#startedAt = startedAt;
   }
 
   /** Where the folder is; `undefined` while there is no failure. */
@@ -48,28 +58,27 @@ export class FailureFolder {
   }
 
   /** Adds a violation; its files are written in the background, in order. See {@link FailureFolder.finish}. */
-  add(
-    violation: Violation,
-    { bytes, ltsCount }: { readonly bytes: Uint8Array | undefined; readonly ltsCount: number },
-  ): void {
+  add(violation: Violation, exhibit: Exhibit | undefined, run: Run): void {
     if (this.#violations.length >= keptMax) return;
     const number = this.#violations.push(violation) - 1;
     const violations = [...this.#violations];
-    this.#writing = this.#writing.then(() => this.#write(violations, { number, bytes, ltsCount }));
+    const bytes = exhibit?.kind === "block" ? exhibit.found : undefined;
+    const ltsCount = run.ltsBegun;
+    this.#writing = this.#writing.then(() => this.#write(run, violations, { number, bytes, ltsCount }));
     // The caller learns of a failed write from `finish`.
     this.#writing.catch(() => {});
   }
 
   /**
-   * Waits until all is written.
+   * Waits until all is written; to be called when the run is over, and its target still open.
    *
    * @throws {Error} If something could not be; what was written before stays.
    */
-  async finish(): Promise<void> {
+  async finish(run: Run): Promise<void> {
     try {
       await this.#writing;
     } catch (cause) {
-      const where = this.#path ?? this.#context.config.failures;
+      const where = this.#path ?? run.config.failures;
       throw new Error(
         `the failure folder ${where} is not complete: ${cause instanceof Error ? cause.message : String(cause)}`,
         {
@@ -80,11 +89,14 @@ export class FailureFolder {
   }
 
   async #write(
+    run: Run,
     violations: readonly Violation[],
     { number, bytes, ltsCount }: { number: number; bytes: Uint8Array | undefined; ltsCount: number },
   ): Promise<void> {
-    const { version, config, seed, target, history } = this.#context;
-    const folder = (this.#path ??= await this.#create(violations[0]!));
+    const { version, history } = this.#context;
+    const { config, seed } = run;
+    const target = run.target.description;
+    const folder = (this.#path ??= await this.#create(run, violations[0]!));
     if (bytes !== undefined) await writeWhole(join(folder, `observed-${number}.bin`), bytes);
     const again: Config = {
       ...config,
@@ -109,8 +121,7 @@ export class FailureFolder {
     );
   }
 
-  async #create(first: Violation): Promise<string> {
-    const { config, seed } = this.#context;
+  async #create({ config, seed }: Run, first: Violation): Promise<string> {
     const time = this.#startedAt.toISOString().replaceAll(/[-:]|\.\d+Z/g, "");
     const name = `${time}-${first.class}-${seed.toString(16)}`;
     await mkdir(config.failures, { recursive: true });

@@ -97,7 +97,7 @@ export async function checkUnderLoad(run: Run, { extent, firstBlock, blockCount 
             ...besides(run, wrong, { extent, firstBlock, blockCount, address: buffer.address }),
             rereads: await rereadNow(run, extent, wrong, bytes),
           }),
-          bytes,
+          { kind: "block", found: bytes, allowed: wrong.allowed },
         );
       }
       run.unexplainedCount += Math.max(0, verdict.wrong.length - explainedPerExtentMax);
@@ -130,7 +130,11 @@ export async function checkVisible(run: Run, extent: Extent): Promise<void> {
       const fault = { block, allowed };
       const rereads = await rereadNow(run, extent, fault, bytes);
       const about = { extent, wrong: fault, view, rule: "visible", provenBefore: false } as const;
-      run.violation(run.diagnosis.explain({ ...about, bytes, rereads }), bytes);
+      run.violation(run.diagnosis.explain({ ...about, bytes, rereads }), {
+        kind: "block",
+        found: bytes,
+        allowed,
+      });
     }
     run.unexplainedCount += Math.max(0, wrong.length - explainedPerExtentMax);
   } finally {
@@ -183,7 +187,11 @@ export async function checkBeforehand(
       wasProven: run.ledger.isProven(extent, fault.block, fault.allowed.at(-1)!),
       ...besides(run, fault, { extent, firstBlock, blockCount, address: buffer.address }),
     };
-    run.violation(run.diagnosis.explain({ ...found, bytes, rereads }), bytes);
+    run.violation(run.diagnosis.explain({ ...found, bytes, rereads }), {
+      kind: "block",
+      found: bytes,
+      allowed: fault.allowed,
+    });
   }
   run.unexplainedCount += Math.max(0, wrong.length - explainedPerExtentMax);
   return false;
@@ -285,7 +293,7 @@ async function compareSecond(run: Run, extent: Extent, bytes: Uint8Array): Promi
         observed: `other bytes on ${second.identity.name}`,
         operations: [],
       },
-      other.slice(from, to),
+      { kind: "block", found: other.slice(from, to), allowed: [] },
     );
     return;
   }

@@ -13,6 +13,7 @@ import { WrittenHistory } from "../selectors/written-history.ts";
 import { type Clock, systemClock } from "../sut/clock.ts";
 import { parseConfig } from "./config/load.ts";
 import type { Config, ConfigInput } from "./config/schema.ts";
+import type { Exhibit } from "./exhibit.ts";
 import { Run } from "./run.ts";
 import type { RunLog } from "./run-log.ts";
 import { performRun, type RunResult } from "./runner.ts";
@@ -27,20 +28,30 @@ export interface PerformOptions {
   readonly log: RunLog;
   readonly signal: AbortSignal;
   readonly clock?: Clock;
-  readonly onViolation?: (violation: Violation, bytes: Uint8Array | undefined) => void;
+  readonly onViolation?: (violation: Violation, exhibit: Exhibit | undefined, run: Run) => void;
+  /** Waited for when the run is over, before its target may be closed. */
+  readonly onEnd?: (run: Run) => Promise<void>;
 }
 
-export function performHistory(options: PerformOptions): Promise<RunResult> {
-  const { plan, config, target, name, log, signal, clock = systemClock, onViolation = () => {} } = options;
-  const run = new Run({
-    ...{ config, target, name, log, signal, clock, onViolation },
+export async function performHistory(options: PerformOptions): Promise<RunResult> {
+  const { plan, config, target, name, log, signal, clock = systemClock, onViolation, onEnd } = options;
+  const run: Run = new Run({
+    ...{ config, target, name, log, signal, clock },
     seed: plan.seed,
     history: (kernel) => writtenHistory(plan, config, kernel),
+    onViolation: (violation, exhibit) => onViolation?.(violation, exhibit, run),
   });
-  return performRun(run, { onProgress: () => {} });
+  const result = await performRun(run, { onProgress: () => {} });
+  await onEnd?.(run);
+  return result;
 }
 
-function writtenHistory({ seed, ...plan }: HistoryPlan, { content }: Config, kernel: Kernel): WrittenHistory {
+/** The history of a plan, with content as a configuration has it. */
+export function writtenHistory(
+  { seed, ...plan }: HistoryPlan,
+  { content }: Config,
+  kernel: Kernel,
+): WrittenHistory {
   return new WrittenHistory({
     ...plan,
     run: new RunKernel(kernel, contentFormat({ ...content, seed: mix(seed) })),

@@ -23,6 +23,7 @@ import { Activity } from "./activity.ts";
 import { BlockOrder } from "./block-order.ts";
 import { BufferPool } from "./buffers.ts";
 import type { Config } from "./config/schema.ts";
+import type { Exhibit } from "./exhibit.ts";
 import { Fence } from "./fences.ts";
 import { type DigestLink, HistoryDigest } from "./history-digest.ts";
 import { Liveness } from "./liveness.ts";
@@ -71,7 +72,8 @@ export interface RunOptions {
   readonly log: RunLog;
   /** Aborted by Ctrl-C: in-flight work is drained, nothing new begins. */
   readonly signal: AbortSignal;
-  readonly onViolation: (violation: Violation, bytes: Uint8Array | undefined) => void;
+  /** Told at once of what is wrong, and what was seen of it; must be quick. */
+  readonly onViolation: (violation: Violation, exhibit: Exhibit | undefined) => void;
   readonly clock?: Clock;
   readonly recorder?: RunRecorder;
   readonly resumed?: ResumedRun;
@@ -125,7 +127,7 @@ export class Run {
   readonly rereadBuffers: BufferPool;
   #isKeepingUnequal = false;
   readonly #fences: readonly Fence[];
-  readonly #onViolation: (violation: Violation, bytes: Uint8Array | undefined) => void;
+  readonly #onViolation: (violation: Violation, exhibit: Exhibit | undefined) => void;
 
   constructor(options: RunOptions) {
     const { config, seed, target, resumed } = options;
@@ -251,9 +253,9 @@ export class Run {
     });
   }
 
-  violation(violation: Violation, bytes?: Uint8Array): void {
+  violation(violation: Violation, exhibit?: Exhibit): void {
     this.violations.push(violation);
-    this.#onViolation(violation, bytes);
+    this.#onViolation(violation, exhibit);
   }
 }
 

@@ -74,7 +74,7 @@ export async function explain(run: Run, wrong: readonly WrongBlock[], at: WrongE
           ? { ...found, view: nowView(run, extent), rule: "quiescent", alsoInSnapshot: snapshot! }
           : { ...found, view, rule, ...(snapshot === undefined ? {} : { snapshot }) },
       ),
-      bytes,
+      { kind: "block", found: bytes, allowed: fault.allowed },
     );
   }
   run.unexplainedCount += Math.max(0, wrong.length - explainedPerExtentMax);

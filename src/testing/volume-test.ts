@@ -6,13 +6,14 @@
  * @packageDocumentation
  */
 import { fileURLToPath } from "node:url";
-import { classesById } from "../gallery/catalogue.ts";
-import { type BuiltClass, isBuilt, type Setting } from "../gallery/mutant.ts";
-import { openStage, type Stage } from "../gallery/settings.ts";
+import { builtClass } from "../gallery/ground.ts";
+import type { Setting } from "../gallery/mutant.ts";
+import { openStage } from "../gallery/settings.ts";
 import { describeViolation, type Violation } from "../model/violation.ts";
 import type { Config, ConfigInput } from "../runner/config/schema.ts";
 import { performHistory, planConfig } from "../runner/perform-history.ts";
 import type { RunResult } from "../runner/runner.ts";
+import type { Stage } from "../runner/stage.ts";
 import type { Target } from "../runner/target.ts";
 import { HistoryBuilder, type HistoryPlan } from "../selectors/history-builder.ts";
 import { systemClock } from "../sut/clock.ts";
@@ -269,7 +270,7 @@ async function violationOf(
     typeof target === "function"
       ? await openOwn(target, config)
       : await openStage({
-          entry: bugOf(options.bug),
+          entry: options.bug === undefined ? undefined : builtClass(options.bug),
           isEager: true,
           ...{ setting, config, seed, name, log, signal },
           serveCommand: [process.execPath, commandLine, "serve"],
@@ -329,15 +330,6 @@ function targetConfig({ visits }: HistoryPlan, setting: Setting): NonNullable<Co
   return crashes
     ? { kind: "embedded", directory: "a temporary one", volatileCache: true }
     : { kind: "embedded" };
-}
-
-function bugOf(id: string | undefined): BuiltClass | undefined {
-  if (id === undefined) return undefined;
-  const entry = classesById.get(id.toUpperCase());
-  if (entry !== undefined && isBuilt(entry)) return entry;
-  throw new Error(
-    `bug '${id}': expected a class of the gallery that is built; harrow gallery --list shows them`,
-  );
 }
 
 /** The built command line, whether this is the built library or its source. */

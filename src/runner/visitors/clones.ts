@@ -192,10 +192,11 @@ export class CloneVisitor {
           bytes,
           rereads: await reread(this.#run, fault, bytes, { extent, view, device: entry.device, buffer }),
         } as const;
-        this.#run.violation(
-          this.#run.diagnosis.explain({ ...about, snapshot: entry.record.snapshot }),
-          bytes,
-        );
+        this.#run.violation(this.#run.diagnosis.explain({ ...about, snapshot: entry.record.snapshot }), {
+          kind: "block",
+          found: bytes,
+          allowed: fault.allowed,
+        });
       }
       const lost = this.#ownWrong(clone, { entry, extent, own, buffer });
       ledger.count("cloneBlocksCompared", extent.blockCount - inherited.length - lost);
@@ -243,7 +244,7 @@ export class CloneVisitor {
             observed: showsOrigin ? "the block of the snapshot" : "something else",
             operations: [],
           },
-          bytes,
+          { kind: "block", found: bytes, allowed: [state] },
         );
       }
     }

@@ -1,0 +1,57 @@
+/**
+ * What is kept of what was seen when a rule broke, so that it can be looked at, and judged, again.
+ *
+ * @packageDocumentation
+ */
+import type { AnswerPage } from "../model/diff-contract.ts";
+
+export type Exhibit = BlockExhibit | DiffExhibit;
+
+/** A block that was read and is wrong. */
+export interface BlockExhibit {
+  readonly kind: "block";
+  /** The block as it was read; its length is one block. */
+  readonly found: Uint8Array;
+  /** As it was read again, the last time; absent if it was not, or could not be. */
+  readonly reread?: Uint8Array | undefined;
+  /** States that the block may be in, the newest first; see `WrongBlock.allowed`. */
+  readonly allowed: readonly number[];
+  /** How it was judged; absent if what is wrong is no matter of what the block holds by itself. */
+  readonly judged?: JudgedRange;
+}
+
+/** All that was read together with a wrong block, and as what. */
+export interface JudgedRange {
+  /** Where the bytes are from. */
+  readonly place: "volume" | "snapshot" | "clone" | "copy";
+  readonly pd: number;
+  /** Blocks read, counted from the start of the extent. */
+  readonly firstBlock: number;
+  readonly bytes: Uint8Array;
+  /** The wrong block, counted from the start of the extent. */
+  readonly block: number;
+  /** Number of the snapshot that was to show, if it was one, or what was made of one. */
+  readonly snapshot?: number | undefined;
+  /** As of which lts, if it was the volume, at rest. */
+  readonly ltsMax?: number | undefined;
+  /** The volume was read while operations went on: what it could show can not be worked out any more. */
+  readonly isLive: boolean;
+  readonly provenBefore: boolean;
+  readonly wasProven: boolean;
+}
+
+/** Answers to a question for a diff. */
+export interface DiffExhibit {
+  readonly kind: "diff";
+  readonly volume: number;
+  readonly snapshot: number;
+  /** Absent for a diff without base. */
+  readonly base?: number | undefined;
+  readonly pages: readonly AnswerPage[];
+  /** The answer when it was asked again; absent if it was not. */
+  readonly again?: readonly AnswerPage[];
+  /** The base had been deleted, so that any answer is wrong. */
+  readonly isBaseDeleted: boolean;
+  /** Answers over the steps of the span, if it was compared with them: blocks of all of them, ascending. */
+  readonly reportedByParts?: readonly number[];
+}
