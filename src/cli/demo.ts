@@ -7,7 +7,7 @@ import { catalogue, classesById } from "../gallery/catalogue.ts";
 import { checkers } from "../gallery/checkers.ts";
 import { type BuiltClass, type GalleryClass, isBuilt } from "../gallery/mutant.ts";
 import { performTrial, type Trial } from "../gallery/trial.ts";
-import { describeViolation, type Rule, type Violation } from "../model/violation.ts";
+import { describeViolation, type Rule } from "../model/violation.ts";
 import { type BugNote, FailureFolder } from "../reproduce/failure-folder.ts";
 import { ConfigError, parseConfig } from "../runner/config/load.ts";
 import type { Config, ConfigInput } from "../runner/config/schema.ts";
