@@ -71,7 +71,8 @@ export async function performAgain(
     return result;
   };
   const performed = perform();
-  return stalled === undefined ? performed : Promise.race([performed, stalled]);
+  // Waited for here: the target is closed when this function is left.
+  return await (stalled === undefined ? performed : Promise.race([performed, stalled]));
 }
 
 /** What it is for a failure to be the same: the rule that broke, and the name of what broke it. */
