@@ -8,7 +8,7 @@ import type { Ground } from "../reproduce/again.ts";
 import type { Dump } from "../reproduce/dump.ts";
 import { rateText } from "../reproduce/shrink/trials.ts";
 import type { RunLog } from "../runner/run-log.ts";
-import type { Report } from "./reproduce.ts";
+import type { Report } from "./reproduction.ts";
 
 export async function afreshReport(
   dump: Dump,

@@ -88,7 +88,7 @@ program
       "memory",
     ]),
   )
-  .option("--config <conf.yml>", "take target, overwrite, failures and checks of this configuration")
+  .option("--config <conf.yml>", "take target, overwrite, failures, dump and checks of this configuration")
   .option("--bug <class>", "have the embedded target make the mistake of a class of the gallery, such as M42")
   .addOption(new Option("--bug-seed <seed>", "decides where and when it is made (0)").argParser(anySeed))
   .option("--bug-eager", "make it whenever it can be made, not only now and then")

@@ -3,8 +3,7 @@
  *
  * @packageDocumentation
  */
-import { type GroundOptions, groundOf } from "../gallery/ground.ts";
-import type { Ground } from "../reproduce/again.ts";
+import type { GroundOptions } from "../gallery/ground.ts";
 import { type Dump, DumpError } from "../reproduce/dump.ts";
 import { type NarrowResult, narrow } from "../reproduce/narrow.ts";
 import { narrowJson, narrowText, rowText } from "../reproduce/narrow-report.ts";
@@ -13,6 +12,7 @@ import { ConfigError, parseConfig } from "../runner/config/load.ts";
 import { duration } from "../runner/config/units.ts";
 import type { RunLog } from "../runner/run-log.ts";
 import { exitCodes } from "./exit-codes.ts";
+import { groundsOfDump, targetKindOf } from "./grounds.ts";
 import { createLog, type Log, type LogLevel } from "./log.ts";
 
 export interface NarrowFlags {
@@ -51,7 +51,11 @@ export async function narrowDump(options: NarrowCommandOptions): Promise<number>
     for (const warning of dump.warnings) process.stderr.write(`harrow: ${warning}\n`);
     const where = placeOf(dump, flags);
     const result = await narrow(where.dump, {
-      ...{ grounds: groundsOf(where, options, log), hasWire: where.hasWire, tries: flags.tries },
+      ...{
+        grounds: groundsOfDump(where.dump, { target: where.target, serveCommand: options.serveCommand, log }),
+        hasWire: where.hasWire,
+        tries: flags.tries,
+      },
       ...{ durationMs: time.data, signal, log },
       onRow: (row) => void process.stderr.write(`${rowText(row)}\n`),
     });
@@ -79,7 +83,7 @@ interface Place {
 function placeOf(dump: Dump, flags: NarrowFlags): Place {
   const { bug, config } = dump;
   const isInMemory = config.target.kind === "memory";
-  const target = flags.target ?? (bug !== undefined || isInMemory ? "configured" : "embedded");
+  const target = targetKindOf(dump, flags.target);
   const isMoved = target === "embedded" && config.target.kind !== "embedded";
   const moved = isMoved ? parseConfig("target: { kind: embedded }", "the embedded target").target : undefined;
   const setting = target === "embedded" ? "embedded" : bug?.setting;
@@ -88,22 +92,6 @@ function placeOf(dump: Dump, flags: NarrowFlags): Place {
     target,
     hasWire: setting === "embedded" || (setting === undefined && target === "configured" && !isInMemory),
   };
-}
-
-/** With the mistake that the target made on purpose, made whenever it can be: so the history alone decides. */
-function groundsOf(
-  { dump, target }: Place,
-  { serveCommand }: NarrowCommandOptions,
-  log: RunLog,
-): readonly Ground[] {
-  const { bug, config } = dump;
-  const options = { bug, config, target, serveCommand, log };
-  try {
-    const noted = groundOf(options);
-    return bug === undefined || bug.isEager ? [noted] : [groundOf({ ...options, isEager: true }), noted];
-  } catch (error) {
-    throw new ConfigError([`${dump.path}: ${error instanceof Error ? error.message : String(error)}`]);
-  }
 }
 
 function exitCodeOf({ asItWas, wasInterrupted }: NarrowResult): number {

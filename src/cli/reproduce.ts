@@ -9,13 +9,22 @@ import { fromImage } from "../reproduce/rejudge/from-image.ts";
 import type { Judged, Judgement, JudgementVerdict } from "../reproduce/rejudge/judgement.ts";
 import { onTarget } from "../reproduce/rejudge/on-target.ts";
 import { ConfigError } from "../runner/config/load.ts";
+import type { GroundOptions } from "../gallery/ground.ts";
+import { afreshReport } from "./afresh-report.ts";
 import { exitCodes } from "./exit-codes.ts";
+import { groundOfDump } from "./grounds.ts";
 import { isOfTarget } from "./fuzz.ts";
+import type { Report } from "./reproduction.ts";
 import { createLog, type Log, type LogLevel } from "./log.ts";
 
 export interface ReproduceFlags {
+  /** How often it is run afresh. */
+  readonly tries: number;
   readonly image?: true;
   readonly live?: true;
+  readonly afresh?: true;
+  /** Of what is run afresh. */
+  readonly target?: GroundOptions["target"];
   readonly allowEdited?: true;
   readonly json?: true;
   readonly logLevel: LogLevel;
@@ -30,16 +39,6 @@ export interface ReproduceOptions {
   /** How to start `harrow serve`. */
   readonly serveCommand: readonly string[];
   readonly signal: AbortSignal;
-}
-
-/** What came of one way to reproduce a failure. */
-export interface Report {
-  readonly way: string;
-  /** Whether something is wrong; undecided if nobody can tell. */
-  readonly outcome: "violation" | "consistent" | "undecided";
-  /** For people: lines of text. */
-  readonly lines: readonly string[];
-  readonly json: object;
 }
 
 type Way = (dump: Dump, options: ReproduceOptions, log: Log) => Promise<Report>;
@@ -73,9 +72,19 @@ export async function reproduce(options: ReproduceOptions): Promise<number> {
   }
 }
 
-function waysOf({ live, image }: ReproduceFlags): readonly Way[] {
-  const isFromImage = image ?? live === undefined;
-  return [...(isFromImage ? [byImage] : []), ...(live ? [byTarget] : [])];
+function waysOf({ live, image, afresh: isAfresh }: ReproduceFlags): readonly Way[] {
+  const isRun = isAfresh ?? (image === undefined && live === undefined);
+  return [...(image ? [byImage] : []), ...(live ? [byTarget] : []), ...(isRun ? [byRunning] : [])];
+}
+
+/** Runs it again from its start. */
+async function byRunning(
+  dump: Dump,
+  { flags, serveCommand, signal }: ReproduceOptions,
+  log: Log,
+): Promise<Report> {
+  const ground = groundOfDump(dump, { target: flags.target, serveCommand, log });
+  return afreshReport(dump, { ground, tries: flags.tries, signal, log });
 }
 
 /** Judges again what the folder holds. */

@@ -47,7 +47,7 @@ export interface RunHistoryOptions {
 }
 
 /** The parts of a configuration that are not the history's own. */
-type Surroundings = Pick<ConfigInput, "target" | "overwrite" | "failures" | "checks">;
+type Surroundings = Pick<ConfigInput, "target" | "overwrite" | "failures" | "checks" | "dump">;
 
 /** @returns The exit code. */
 export async function runHistory(options: RunHistoryOptions): Promise<number> {
@@ -172,7 +172,7 @@ async function fromConfig(file: string): Promise<Surroundings> {
   const text = await readConfigFile(file);
   parseConfig(text, file);
   const all = (parse(text) ?? {}) as ConfigInput;
-  const keys = ["target", "overwrite", "failures", "checks"] as const;
+  const keys = ["target", "overwrite", "failures", "checks", "dump"] as const;
   return Object.fromEntries(keys.flatMap((key) => (all[key] === undefined ? [] : [[key, all[key]]])));
 }
 

@@ -4,7 +4,7 @@
  * @packageDocumentation
  */
 import { rmSync } from "node:fs";
-import { builtClass, type GroundOptions, groundOf } from "../gallery/ground.ts";
+import { builtClass, type GroundOptions } from "../gallery/ground.ts";
 import type { Ground } from "../reproduce/again.ts";
 import { type Dump, DumpError } from "../reproduce/dump.ts";
 import { readDump } from "../reproduce/read-dump.ts";
@@ -23,7 +23,8 @@ import { describeViolation } from "../model/violation.ts";
 import { ConfigError } from "../runner/config/load.ts";
 import { duration, formatDuration } from "../runner/config/units.ts";
 import { exitCodes } from "./exit-codes.ts";
-import { createLog, type Log, type LogLevel } from "./log.ts";
+import { groundsOfDump, targetKindOf } from "./grounds.ts";
+import { createLog, type LogLevel } from "./log.ts";
 
 export interface ShrinkFlags {
   /** Where it was found, if left out: on the target that made the mistake on purpose, or else on one like it. */
@@ -72,7 +73,8 @@ async function perform(dump: Dump, options: ShrinkCommandOptions, durationMs: nu
   const log = createLog({ level: flags.logLevel, json: flags.logJson ?? false });
   const { config, seed, plan, ltsCount } = dump;
   const out = shrunkFolder(folder);
-  const grounds = groundsOf(dump, options, log);
+  const { serveCommand } = options;
+  const grounds = groundsOfDump(dump, { target: flags.target, serveCommand, log });
   if (flags.afresh) rmSync(out, { recursive: true, force: true });
   const line = new ShrinkLine(process.stderr);
   const result = await shrink({
@@ -96,31 +98,9 @@ async function perform(dump: Dump, options: ShrinkCommandOptions, durationMs: nu
   return exitCodes.consistent;
 }
 
-/** With the mistake that the target made on purpose made whenever it can be: so the history alone decides. */
-function groundsOf(
-  { bug, config, path }: Dump,
-  { flags, serveCommand }: ShrinkCommandOptions,
-  log: Log,
-): readonly Ground[] {
-  const options = { bug, config, target: targetOf({ bug, config }, flags), serveCommand, log };
-  try {
-    const noted = groundOf(options);
-    return bug === undefined || bug.isEager ? [noted] : [groundOf({ ...options, isEager: true }), noted];
-  } catch (error) {
-    throw new ConfigError([`${path}: ${error instanceof Error ? error.message : String(error)}`]);
-  }
-}
-
-function targetOf(
-  { bug, config }: Pick<Dump, "bug" | "config">,
-  { target }: ShrinkFlags,
-): GroundOptions["target"] {
-  return target ?? (bug !== undefined || config.target.kind === "memory" ? "configured" : "embedded");
-}
-
 function contextOf(dump: Dump, { flags, version }: ShrinkCommandOptions, { isEager }: Ground): ShrunkContext {
   const { seed, bug, config } = dump;
-  const target = targetOf(dump, flags);
+  const target = targetKindOf(dump, flags.target);
   const isOwn = config.target.kind === "memory" || config.target.kind === "embedded";
   const plain: Setting = config.target.kind === "memory" ? "memory" : isOwn ? "embedded" : "configured";
   const setting =
@@ -150,7 +130,8 @@ function notAgain(
 function shrunkText(shrunk: Shrunk, context: ShrunkContext, files: ShrunkFiles): string {
   const { from, size, text, violation, ground, rate, baseline, tries, elapsedMs, isDone } = shrunk;
   const { bug } = context;
-  const steps = size.steps === 0 ? "" : `, with ${size.steps} steps between them`;
+  const steps =
+    size.steps === 0 ? "" : `, with ${size.steps} ${size.steps === 1 ? "step" : "steps"} between them`;
   const isRunnable = bug === undefined || context.bugFlags !== undefined;
   const see =
     bug === undefined ? "" : `  (HARROW_BUG=${bug.class} npx vitest run has the target make its mistake)`;
@@ -164,7 +145,9 @@ function shrunkText(shrunk: Shrunk, context: ShrunkContext, files: ShrunkFiles):
     "",
     describeViolation(violation),
     "",
-    `fails in ${rateText(rate)} on ${ground.description}; the whole failed in ${rateText(baseline)}`,
+    ground.isRepeatable
+      ? `fails each time on ${ground.description}`
+      : `fails in ${rateText(rate)} on ${ground.description}; the whole failed in ${rateText(baseline)}`,
     "",
     `history  ${files.history}`,
     `config   ${files.config}`,

@@ -10,7 +10,7 @@ import type { OperationTimes } from "../model/operation-times.ts";
 import type { Extent } from "../selectors/geometry.ts";
 import { effectOf, type Operation, type OperationKind, positionOf } from "../selectors/operations.ts";
 import type { LoggedOperation } from "../runner/operation-log.ts";
-import { type ExplainSource, recordsOf } from "./explain-source.ts";
+import { type ExplainSource, isSequential, recordsOf } from "./explain-source.ts";
 
 /** A block of a volume, and where it lies in its extent. */
 export interface BlockPlace {
@@ -205,7 +205,7 @@ function durabilityOf(
       const isCertain =
         submitted !== undefined && events !== undefined
           ? submitted > events.completed
-          : source.config.runner.kind === "sequential" && later > lts;
+          : isSequential(source) && later > lts;
       if (submitted !== undefined && events !== undefined && !isCertain) continue;
       return { kind: "flush", lts: later, operationId: flush.operationId, isCertain };
     }

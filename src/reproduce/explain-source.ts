@@ -106,6 +106,11 @@ export interface KnownSnapshot {
   readonly isCutKept: boolean;
 }
 
+/** One lts after another: nothing was under way around a snapshot's call, so that its lts says where its cut lay. */
+export function isSequential({ config }: Pick<ExplainSource, "config">): boolean {
+  return config.runner.kind === "sequential";
+}
+
 /** @returns Nothing if the history has not taken it by then. */
 export function snapshotOf(
   source: ExplainSource,

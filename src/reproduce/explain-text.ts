@@ -11,7 +11,7 @@ import { type CandidateValue, stateName } from "./explain-candidates.ts";
 import type { Found } from "./explain-evidence.ts";
 import type { LifeEvent, Omitted } from "./explain-life.ts";
 import { type BlockOperation, type Durability, operationName } from "./explain-operations.ts";
-import type { ExplainSource } from "./explain-source.ts";
+import { type ExplainSource, isSequential } from "./explain-source.ts";
 
 /** Operations that a rollback is said to have undone, by name. */
 const namedMax = 6;
@@ -45,11 +45,11 @@ export function explanationText(
 }
 
 /** What the explanation stands on. */
-export function basisLines({ basis, log, clock, config }: ExplainSource): readonly string[] {
+export function basisLines(source: ExplainSource): readonly string[] {
+  const { basis, log, clock } = source;
   if (basis === "seed")
     return ["from the seed alone: as if every operation had gone well, one lts after another"];
-  const isSequential = config.runner.kind === "sequential";
-  const order = isSequential
+  const order = isSequential(source)
     ? ""
     : "; without an operation log control steps stand after the lts that they follow";
   return [
@@ -86,7 +86,7 @@ function rowOf(source: ExplainSource, event: LifeEvent, violation: Violation | u
   if (logged?.outcome !== undefined && logged.outcome !== "ok") words.push(`failed: ${logged.outcome}`);
   if (about.holds !== undefined) {
     const holds = about.holds.map(stateName).join(", or ");
-    words.push(about.isCutKept === true ? `holds ${holds}` : `holds about ${holds} (its cut is not kept)`);
+    words.push(about.isCutKnown === true ? `holds ${holds}` : `holds about ${holds} (its cut is not kept)`);
   }
   if (about.report !== undefined)
     words.push(step.kind === "sync" ? `${about.report} copy it` : `${about.report} report it`);
@@ -180,11 +180,11 @@ function valueLines(
   values: readonly CandidateValue[],
   valuesMax: number,
 ): readonly string[] {
-  const { snapshot, ltsMax, isCutKept, isLive } = point;
+  const { snapshot, ltsMax, isCutKnown, isLive } = point;
   const where =
     snapshot === undefined
       ? `the volume may hold of the block, ${isLive ? "while operations went on, up to" : "at rest after"} lts ${ltsMax}`
-      : `snapshot ${snapshot} may hold of the block${isCutKept ? "" : ", about: where its cut lay is not kept"}`;
+      : `snapshot ${snapshot} may hold of the block${isCutKnown ? "" : ", about: where its cut lay is not kept"}`;
   const allowed = values.filter(({ isAllowed }) => isAllowed);
   const excluded = values.filter(({ isAllowed }) => !isAllowed);
   // What is newer than all that is allowed is told as well: it says why the block is not newer than that.

@@ -12,7 +12,7 @@ import { drawing } from "./explain-drawing.ts";
 import { type Found, foundIn } from "./explain-evidence.ts";
 import { concerns, type Life, lifeOf } from "./explain-life.ts";
 import { type BlockPlace, placeOf, QuestionError } from "./explain-operations.ts";
-import { type ExplainSource, snapshotOf } from "./explain-source.ts";
+import { type ExplainSource, isSequential, snapshotOf } from "./explain-source.ts";
 import { isDrawn, witnessRows } from "./explain-witness.ts";
 
 export interface Question {
@@ -32,8 +32,8 @@ export interface Point {
   readonly snapshot: number | undefined;
   /** Of a volume: all up to this lts is complete, and nothing later can show. */
   readonly ltsMax: number;
-  /** Of a snapshot: where its cut lay is known. */
-  readonly isCutKept: boolean;
+  /** Of a snapshot: it is known where its cut lay. */
+  readonly isCutKnown: boolean;
   /** The volume was looked at while operations went on: what could show is as it was judged then. */
   readonly isLive: boolean;
 }
@@ -105,12 +105,13 @@ function pointOf(
   const known = snapshot === undefined ? undefined : snapshotOf(source, volume, snapshot);
   if (known !== undefined) {
     const { record, isCutKept } = known;
-    const point = { snapshot, ltsMax: record.ltsMax, isCutKept, isLive: false };
+    const isCutKnown = isCutKept || isSequential(source);
+    const point = { snapshot, ltsMax: record.ltsMax, isCutKnown, isLive: false };
     return { point, view: snapshotView(tracker, record) };
   }
   const ltsMax = Math.min(ltsEnd, violation?.ltsMax ?? ltsEnd);
   const isLive = seen?.judged?.isLive === true;
-  const point = { snapshot: undefined, ltsMax, isCutKept: true, isLive };
+  const point = { snapshot: undefined, ltsMax, isCutKnown: true, isLive };
   return { point, view: viewAt(source, volume, ltsMax) };
 }
 

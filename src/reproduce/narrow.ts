@@ -25,7 +25,7 @@ export interface NarrowOptions {
   readonly grounds: readonly Ground[];
   /** Between harrow and the volumes are connections that can carry digests. */
   readonly hasWire: boolean;
-  /** Of each switch; one where the ground is repeatable. */
+  /** Of each switch; one where the ground is repeatable, and one lts at a time is in flight. */
   readonly tries: number;
   /** Bound of the whole. */
   readonly durationMs: number;
@@ -53,7 +53,7 @@ export interface NarrowRow {
   readonly byChance?: number;
 }
 
-export type NarrowVerdict = "fails" | "still fails" | "rarer" | "vanishes" | "no answer";
+type NarrowVerdict = "fails" | "still fails" | "rarer" | "vanishes" | "no answer";
 
 export interface NarrowResult {
   readonly like: Likeness;
@@ -85,7 +85,14 @@ export async function narrow(dump: NarrowedDump, options: NarrowOptions): Promis
     ground: Ground,
     most: number,
     isEnough: (failures: number, done: number) => boolean,
-  ) => tallyOf(one, like, { ...options, ground, signal, triesMax: ground.isRepeatable ? 1 : most, isEnough });
+  ) =>
+    tallyOf(one, like, {
+      ...options,
+      ground,
+      signal,
+      triesMax: isOneEnough(ground, one) ? 1 : most,
+      isEnough,
+    });
 
   let asItWas: NarrowRow | undefined;
   let ground = grounds[0]!;
@@ -116,6 +123,11 @@ export async function narrow(dump: NarrowedDump, options: NarrowOptions): Promis
       onRow(row);
     }
   return { ...result, rows, unfinished, wasInterrupted: options.signal.aborted };
+}
+
+/** Where several lts are in flight, the event loop decides a little, whatever the ground. */
+function isOneEnough({ isRepeatable }: Ground, { plan }: Setup): boolean {
+  return isRepeatable && (plan.depth ?? 1) === 1;
 }
 
 /** The history, or the part of it that has to do with the failure. */

@@ -31,7 +31,7 @@ import { interleaved, type Traffic, type Trouble } from "./interleave.ts";
 import { shrunk } from "./shrink.ts";
 
 /** What a test is run on. */
-export type TestTarget =
+type TestTarget =
   /** Volumes in memory; where operations overlap or something breaks, they take effect at random instants. */
   | "memory"
   /** harrow's own target in a process of its own, over NVMe/TCP. */

@@ -8,7 +8,7 @@ describe("failure.json", () => {
   // To bring it up to date: UPDATE_SCHEMA=1 npx vitest run test/reproduce/dump-format.test.ts, then npm run format
   test("is described by the JSON schema in docs", () => {
     const schema: unknown = JSON.parse(JSON.stringify(failureJsonSchema()));
-    if (process.env["UPDATE_SCHEMA"] !== undefined)
+    if (process.env.UPDATE_SCHEMA !== undefined)
       writeFileSync(schemaPath, `${JSON.stringify(schema, null, 2)}\n`);
     expect(JSON.parse(readFileSync(schemaPath, "utf8"))).toEqual(schema);
   });

@@ -136,7 +136,7 @@ describe("a failure folder", () => {
     const token = "s3cr3t-t0ken-of-a-test";
     const tokenFile = join(root, "token");
     writeFileSync(tokenFile, token);
-    process.env["LIGHTBITS_JWT"] = token;
+    process.env.LIGHTBITS_JWT = token;
     try {
       const second = await dumpedRun({
         failures,
@@ -147,7 +147,7 @@ describe("a failure folder", () => {
       for (const file of filesIn(second.path!))
         expect(readFileSync(file).includes(token), `${file} has the token`).toBe(false);
     } finally {
-      delete process.env["LIGHTBITS_JWT"];
+      delete process.env.LIGHTBITS_JWT;
     }
   });
 });

@@ -12,8 +12,11 @@ import { workloadShape } from "../../src/runner/workload-shape.ts";
 import { parseConfig } from "../../src/runner/config/load.ts";
 import { configToYaml } from "../../src/runner/config/write.ts";
 import { RunStore } from "../../src/runner/run-store.ts";
+import { openBlockDevice } from "../../src/sut/block/open.ts";
 import { openStore } from "../../src/sut/store/open.ts";
 import { serveTarget } from "../../src/sut/target/server.ts";
+import { readDump } from "../../src/reproduce/read-dump.ts";
+import { dumpedRun } from "./dumped.ts";
 import { Image, workloadOf } from "./scan-image.ts";
 
 const yaml = `
@@ -48,12 +51,14 @@ async function scanned(
 ) {
   let stdout = "";
   let stderr = "";
-  const out = vi
-    .spyOn(process.stdout, "write")
-    .mockImplementation((text) => ((stdout += String(text)), true));
-  const err = vi
-    .spyOn(process.stderr, "write")
-    .mockImplementation((text) => ((stderr += String(text)), true));
+  const out = vi.spyOn(process.stdout, "write").mockImplementation((text) => {
+    stdout += String(text);
+    return true;
+  });
+  const err = vi.spyOn(process.stderr, "write").mockImplementation((text) => {
+    stderr += String(text);
+    return true;
+  });
   try {
     const all: ScanFlags = {
       limit: "20",
@@ -117,6 +122,16 @@ describe("harrow scan", () => {
     expect(Buffer.compare(readFileSync(at("good.img")), image.bytes)).toBe(0);
   });
 
+  test("opens a file so that the operating system refuses every write", async () => {
+    const path = at("bad.img");
+    await using device = await openBlockDevice({ path, blockSizeBytes: 4096, io: "sync", access: "read" });
+    const before = readFileSync(path);
+    const from = new Uint8Array(4096).fill(1);
+    expect(await device.write({ block: 0, blockCount: 1, from })).not.toEqual({ kind: "ok" });
+    expect(await device.writeZeroes({ block: 0, blockCount: 256 })).not.toEqual({ kind: "ok" });
+    expect(Buffer.compare(readFileSync(path), before)).toBe(0);
+  });
+
   test("knows how far a run had come from its directory", async () => {
     const config = { ...parseConfig(yaml, "test"), seed };
     const store = RunStore.create(at("run"), {
@@ -134,6 +149,27 @@ describe("harrow scan", () => {
     expect(code).toBe(0);
     expect(stdout).toMatch(new RegExp(`^as of {6}lts ${ltsLast}, where the run was$`, "m"));
     expect(stdout).toContain(`the run of ${at("run")}`);
+  });
+
+  test("finds the lost write of a failure folder in its image", async () => {
+    const { path, seen } = await dumpedRun({ failures: at("failures"), config: { dump: "image" } });
+    const { volume, block } = seen[0]!.violation;
+    const dump = await readDump(path!);
+    const file = dump.images.find((one) => one.volume === volume && one.snapshot === undefined)!.file;
+    const flags = { run: path!, config: undefined, seed: undefined, json: true } as object;
+    const { code, stdout } = await scanned(join(path!, file), flags);
+    const { findings, volume: scannedVolume } = JSON.parse(stdout) as {
+      volume: number;
+      findings: { class: string; block: number; blockCount: number; staleBy?: number }[];
+    };
+    expect(scannedVolume).toBe(volume);
+    const found = findings.find((one) => one.block <= block && block < one.block + one.blockCount);
+    expect(found).toMatchObject({ staleBy: 1 });
+    expect(code).toBe(1);
+    const snapshot = dump.images.find((one) => one.snapshot !== undefined);
+    if (snapshot === undefined) return;
+    const ofSnapshot = await scanned(join(path!, snapshot.file), flags);
+    expect(JSON.parse(ofSnapshot.stdout)).toMatchObject({ snapshot: snapshot.snapshot, ltsFrom: "snapshot" });
   });
 
   test("reads a namespace by NVMe/TCP", async () => {

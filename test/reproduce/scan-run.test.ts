@@ -118,17 +118,17 @@ describe("what a run leaves", () => {
     const more = ", rollback: 1/1";
     await afterRun(more, 7n, async (run, scanOf) => {
       const { device } = run.target.volumes[0]!;
-      const [rollback] = run.tracker.rollbacksOf(0);
-      const { record, afterLts } = rollback!;
-      // A write between snapshot and rollback.
       const { workload } = run;
-      const undone = Array.from({ length: afterLts - record.ltsMax }, (_, index) =>
-        workload.visit(record.ltsMax + 1 + index),
-      )
-        .filter(({ extent }) => extent.volume === 0)
-        .flatMap(({ lts, extent, operations }) =>
-          operations.map((operation) => ({ lts, extent, ...operation })),
+      // A write between a snapshot and the rollback to it.
+      const undone = run.tracker
+        .rollbacksOf(0)
+        .flatMap(({ record: { ltsMax }, afterLts }) =>
+          Array.from({ length: Math.max(0, afterLts - ltsMax) }, (_, index) =>
+            workload.visit(ltsMax + 1 + index),
+          ),
         )
+        .filter(({ extent }) => extent.volume === 0)
+        .flatMap(({ lts, extent, operations }) => operations.map((one) => ({ lts, extent, ...one })))
         .find(({ kind }) => kind === "write")!;
       const block = undone.extent.firstBlock + undone.firstBlock;
       const position = undone.lts * 256 + undone.operationId + 1;

@@ -140,7 +140,7 @@ describe("a scan as of an lts", () => {
         expect(wrongOf(report)).toEqual(expected);
         expect(wrongCount(report)).toBe(expected.length);
       }),
-      { numRuns: 150 },
+      { numRuns: 80 },
     );
   });
 

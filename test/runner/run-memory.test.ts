@@ -88,10 +88,12 @@ class Driver {
       case 1:
       case 2:
       case 3:
-        return this.#complete(pick);
+        this.#complete(pick);
+        return;
       case 4: {
         const position = [...this.#inDoubt][pick % Math.max(1, this.#inDoubt.size)];
-        return position === undefined ? undefined : this.#fence(position);
+        if (position !== undefined) this.#fence(position);
+        return;
       }
       case 5: {
         const volume = volumes[pick % 2]!;

@@ -23,7 +23,7 @@ const firstMark = -16;
 /** Where the content of a block belongs. */
 export type Mark = MisplacedMark | ForeignMark;
 
-export interface MisplacedMark {
+interface MisplacedMark {
   readonly kind: "misplaced";
   readonly volume: number;
   /** Number of the block that it belongs to, less that of the block in which it lies. */
@@ -32,7 +32,7 @@ export interface MisplacedMark {
   readonly position: number | undefined;
 }
 
-export interface ForeignMark {
+interface ForeignMark {
   readonly kind: "foreign";
   readonly runId: bigint;
   readonly volume: number;
@@ -44,7 +44,7 @@ const marksMax = 2 ** 16;
 /** Damaged blocks of which the bytes are kept. */
 const keptMax = 4096;
 /** Blocks of one table: 2 GiB of memory, if all of them hold data. */
-export const foundBlocksMax = 2 ** 28;
+const foundBlocksMax = 2 ** 28;
 
 export class FoundBlocks {
   readonly firstBlock: number;
@@ -54,7 +54,7 @@ export class FoundBlocks {
   readonly #marksByName = new Map<string, number>();
   readonly #kept = new Map<number, Uint8Array>();
 
-  /** @throws {RangeError} If there are more than {@link foundBlocksMax} blocks. */
+  /** @throws {RangeError} If there are more than 2^28 blocks. */
   constructor({ firstBlock, blockCount }: { readonly firstBlock: number; readonly blockCount: number }) {
     if (blockCount > foundBlocksMax)
       throw new RangeError(

@@ -49,12 +49,15 @@ export class Judge {
   readonly #options: JudgeOptions;
   readonly #history: History;
   readonly #reconciler: Reconciler;
+  /** The same, for who asks of many blocks of one extent. */
+  readonly #remembering: Reconciler;
   readonly #states: Float64Array;
 
   constructor(options: JudgeOptions) {
     this.#options = options;
     this.#history = rememberedVisits(options.history);
-    this.#reconciler = new Reconciler(this.#history, options.tracker);
+    this.#reconciler = new Reconciler(options.history, options.tracker);
+    this.#remembering = new Reconciler(this.#history, options.tracker);
     this.#states = new Float64Array(options.history.geometry.extentBlocks);
   }
 
@@ -98,21 +101,21 @@ export class Judge {
     const { begun, ltsSettled } = this.#options;
     const ltsMax = ltsMaxOf(this.#options.due);
     let staleBy = 0;
-    let isSettled = true;
+    let canBeOnTop = true;
     let shown: number | undefined;
-    for (const state of this.#reconciler.versions(extent, index, begun)) {
+    for (const state of this.#remembering.versions(extent, index, begun)) {
       if (sameContent(state, code)) {
         shown = state;
         break;
       }
       const lts = ltsOf(state);
       if (lts <= ltsMax) staleBy++;
-      // All so far may not have been performed, so that this one is on top.
-      if (lts <= ltsSettled) isSettled = false;
+      // Otherwise all so far may not have been performed, so that an older one is on top.
+      if (lts <= ltsSettled) canBeOnTop = false;
     }
     if (shown === undefined) {
       this.#noVersion(judged, tally);
-    } else if (isSettled && this.#options.ltsSettled < ltsMaxOf(begun)) {
+    } else if (canBeOnTop && this.#options.ltsSettled < ltsMaxOf(begun)) {
       tally.right(block, "open");
     } else {
       const name: ScanClassName = code === 0 ? "zeroed" : due <= 0 ? "resurrected" : "stale";

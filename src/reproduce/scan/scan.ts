@@ -43,7 +43,7 @@ export interface ScanOptions {
   readonly onProgress?: (share: number) => void;
 }
 
-export interface ScanState {
+interface ScanState {
   /** Of a run that is over, or interrupted: nothing is under way. */
   readonly tracker: Tracker;
   /** The device is this snapshot, by number. */

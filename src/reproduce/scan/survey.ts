@@ -14,7 +14,7 @@ import { codes, type FoundBlocks } from "./found-blocks.ts";
 /** All of a block device that is needed to look at it: nothing can be written. */
 export type ReadableDevice = Pick<BlockDevice, "identity" | "capabilities" | "blockCount" | "read">;
 
-const pieceBytes = 2 ** 19;
+const pieceBytes = 2 ** 20;
 const piecesInFlight = 4;
 /** Of the kernels' memory, for a {@link Surveyor}. */
 export const surveyorBytes = (pieceBytes + 24 * (pieceBytes / sectorBytes) + 2 ** 14) * piecesInFlight;

@@ -47,6 +47,8 @@ export async function smallest(found: Failing, options: SearchOptions): Promise<
   return search.best;
 }
 
+/** Parts that steps are divided into at first. */
+const coarseParts = 16;
 /** lts in flight together that are tried, the simplest first; none is one lts after another. */
 const depths: readonly (number | undefined)[] = [undefined, 2, 4];
 
@@ -72,10 +74,12 @@ class Search {
       await this.#minimize(byExtent);
       await this.#minimize(byVisit);
       await this.#compact();
+      // What is asked of a control plane takes the longest: most of it goes before single operations are looked at.
+      await this.#minimize(steps, coarseParts);
       await this.#minimize(({ visits }) => visits.flatMap(({ operations }) => operations.map(alone)));
       await this.#minimize(({ visits }) => visits.flatMap(({ reads }) => reads?.map(alone) ?? []));
       await this.#simplify();
-      await this.#minimize(({ visits }) => visits.flatMap(({ steps }) => steps?.map(alone) ?? []));
+      await this.#minimize(steps);
       await this.#minimize(({ clones }) =>
         [...clones.values()].flat().flatMap(({ operations }) => operations.map(alone)),
       );
@@ -107,10 +111,18 @@ class Search {
     return true;
   }
 
-  /** Takes out groups of parts: chunks of them, from the end, then smaller chunks, then single groups until none goes. */
-  async #minimize(groupsOf: (outline: Outline) => readonly (readonly object[])[]): Promise<void> {
+  /**
+   * Takes out groups of parts: chunks of them, from the end, then smaller chunks, then single groups until none goes.
+   *
+   * @param partsMax - Chunks are not made smaller than so many make up all.
+   */
+  async #minimize(
+    groupsOf: (outline: Outline) => readonly (readonly object[])[],
+    partsMax = Number.POSITIVE_INFINITY,
+  ): Promise<void> {
     const groups = [...groupsOf(this.#outline)];
-    for (let size = groups.length; size > 0; ) {
+    const sizeMin = groups.length / partsMax;
+    for (let size = groups.length; size > sizeMin; ) {
       let isSmaller = false;
       for (let end = groups.length; end > 0; end -= size) {
         if (this.#options.isOver()) return;
@@ -257,6 +269,10 @@ function alone(part: object): readonly object[] {
 
 function partsOf({ operations, reads = [] }: WrittenVisit): readonly object[] {
   return [...operations, ...reads];
+}
+
+function steps({ visits }: Outline): readonly (readonly object[])[] {
+  return visits.flatMap((visit) => visit.steps?.map(alone) ?? []);
 }
 
 function byVisit({ visits }: Outline): readonly (readonly object[])[] {

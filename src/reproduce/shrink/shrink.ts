@@ -96,10 +96,13 @@ export async function shrink(options: ShrinkOptions): Promise<Shrunk | NotAgain>
   }
 }
 
+const looksByPlainness: readonly Looks[] = ["plain", "close", "dumped"];
+
 /** What shrinking goes on from once it was seen to fail. */
 interface Begun extends Way {
   readonly from: Extensiveness;
   readonly baseline: Tally;
+  readonly wanted: number;
   best: Failing;
 }
 
@@ -114,7 +117,10 @@ class Work {
   #tries: number;
   #lastFailed: number | undefined;
   #tryLimitMs: number;
+  /** Of the last try that failed. */
+  #failingMs = 0;
   #keptAt = performance.now();
+  readonly #configs = new WeakMap<HistoryPlan, Map<Looks, Config>>();
   #isLike: (result: RunResult) => Violation | undefined;
   #trouble: string | undefined;
 
@@ -143,12 +149,14 @@ class Work {
 
   async run(): Promise<Shrunk | NotAgain> {
     const { state, grounds } = this.#options;
-    const begun = state === undefined ? await this.#begin() : this.#takenUp(state);
+    let begun = state === undefined ? await this.#begin() : this.#takenUp(state);
     if (begun === undefined)
       return { tries: this.#tries, elapsedMs: this.#elapsedMs, trouble: this.#trouble };
     if (state?.isDone === true && state.rate !== undefined) return this.#result(begun, true, state.rate);
     this.#keep(begun, false);
     await this.#search(begun);
+    const simpler = await this.#plainer(begun);
+    if (simpler !== undefined) await this.#search((begun = simpler));
     const isDone = !this.#isOver;
     const ground = grounds[begun.ground]!;
     const rate = await this.#rateOf(begun, ground);
@@ -177,7 +185,8 @@ class Work {
     // How long the whole run was, not the part of it that fails.
     const size = sizeOf(candidate.plan);
     const from = { ...size, lts: Math.max(size.lts, subject.ltsCount) };
-    return { ground, looks, from, baseline: tally, best: { ...candidate, violation } };
+    const wanted = wantedRate(tally, this.#failingMs);
+    return { ground, looks, from, baseline: tally, wanted, best: { ...candidate, violation } };
   }
 
   /**
@@ -220,21 +229,20 @@ class Work {
       );
     const plan = parseHistory(state.history, "the history of the state");
     const best = failingOf(plan, state.violation);
-    const { from, baseline, ground, looks } = state;
+    const { from, baseline, wanted, ground, looks } = state;
     if (best === undefined || this.#options.grounds[ground] === undefined)
       throw new DumpError("the state of shrinking holds no history that can be performed: use --afresh");
-    return { ground, looks, from, baseline, best };
+    return { ground, looks, from, baseline, wanted, best };
   }
 
   async #search(begun: Begun): Promise<void> {
-    const wanted = wantedRate(begun.baseline);
     const trials = this.#trials(begun, () => {
       this.#progress("shrinking", sizeOf(begun.best.plan));
       if (performance.now() - this.#keptAt > keepEveryMs) this.#keep(begun, false);
     });
     this.#progress("shrinking", sizeOf(begun.best.plan));
     begun.best = await smallest(begun.best, {
-      fails: (candidate) => trials.fails(candidate, wanted),
+      fails: (candidate) => trials.fails(candidate, begun.wanted),
       isOver: () => this.#isOver,
       passed: this.#passed,
       onSmaller: (best) => {
@@ -242,6 +250,19 @@ class Work {
         this.#keep(begun, false);
       },
     });
+  }
+
+  /** The same, looked at in a way that takes fewer words to say, and more often, if it fails so as well. */
+  async #plainer(begun: Begun): Promise<Begun | undefined> {
+    for (const looks of looksByPlainness.slice(0, looksByPlainness.indexOf(begun.looks))) {
+      const violation = await this.#trials({ ...begun, looks }, () => {}).fails(begun.best, begun.wanted);
+      if (this.#isOver) return undefined;
+      if (violation === undefined) continue;
+      // What passed when it was looked at otherwise may fail now.
+      this.#passed.clear();
+      return { ...begun, looks, best: { ...begun.best, violation } };
+    }
+    return undefined;
   }
 
   async #rateOf(begun: Begun, { isRepeatable }: Ground): Promise<Tally> {
@@ -275,13 +296,13 @@ class Work {
     { ground, looks }: Way,
     attempt: number,
   ): Promise<Violation | undefined> {
-    const { subject, grounds, log, perform = performAgain } = this.#options;
+    const { grounds, log, perform = performAgain } = this.#options;
     const started = performance.now();
     const limit = new AbortController();
     const timer = setTimeout(() => limit.abort(), this.#tryLimitMs);
     const signal = AbortSignal.any([this.#stop.signal, limit.signal]);
     try {
-      const config = configFor(subject.config, plan, looks);
+      const config = this.#configOf(plan, looks);
       const result = await perform(
         { config, seed: plan.seed, plan },
         { ground: grounds[ground]!, attempt, signal, log },
@@ -300,7 +321,17 @@ class Work {
     }
   }
 
+  /** Worked out once for all tries of a history. */
+  #configOf(plan: HistoryPlan, looks: Looks): Config {
+    const ofPlan = this.#configs.get(plan) ?? new Map<Looks, Config>();
+    this.#configs.set(plan, ofPlan);
+    const config = ofPlan.get(looks) ?? configFor(this.#options.subject.config, plan, looks);
+    ofPlan.set(looks, config);
+    return config;
+  }
+
   #noteTime(ms: number): void {
+    this.#failingMs = ms;
     const isFirst = this.#lastFailed === undefined;
     const least = isFirst ? tryLimitMsMin : this.#tryLimitMs;
     this.#tryLimitMs = Math.max(least, Math.min(this.#options.durationMs / 4, ms * tryLimitFactor));
@@ -308,9 +339,10 @@ class Work {
 
   #keep(begun: Begun, isDone: boolean, rate?: Tally): void {
     this.#keptAt = performance.now();
-    const { from, ground, looks, baseline, best } = begun;
+    const { from, ground, looks, baseline, wanted, best } = begun;
     this.#options.onState({
-      ...{ format: 1, of: stateOf(this.#options), from, ground, looks, baseline, tries: this.#tries },
+      ...{ format: 1, of: stateOf(this.#options), from, ground, looks, baseline, wanted },
+      tries: this.#tries,
       ...(this.#lastFailed === undefined ? {} : { lastFailed: this.#lastFailed }),
       ...{ elapsedMs: this.#elapsedMs, passed: [...this.#passed] },
       ...{ history: best.text, violation: best.violation, isDone },

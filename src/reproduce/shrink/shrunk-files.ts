@@ -82,7 +82,9 @@ function headLines(shrunk: Shrunk, { version, seed, bug }: ShrunkContext): reado
     "",
     `Shrunk by harrow ${version} from ${from.operations} operations in ${from.lts} lts to ${size.operations} in ${size.lts},`,
     `seed 0x${seed.toString(16)}, on ${ground.description}.`,
-    `The whole failed in ${rateText(baseline)}, this in ${rateText(rate)}.`,
+    ground.isRepeatable
+      ? "It fails each time."
+      : `The whole failed in ${rateText(baseline)}, this in ${rateText(rate)}.`,
     ...(bug === undefined ? [] : [`The target made the mistake of class ${bug.class} on purpose.`]),
   ];
 }
@@ -107,7 +109,7 @@ function configFile(shrunk: Shrunk, { setting }: ShrunkContext): string {
 }
 
 function testFile(shrunk: Shrunk, context: ShrunkContext): string {
-  const { violation, text, rate } = shrunk;
+  const { violation, text } = shrunk;
   const { bug } = context;
   const lines = [
     ...headLines(shrunk, context),
@@ -122,7 +124,7 @@ function testFile(shrunk: Shrunk, context: ShrunkContext): string {
     /^( *)"([A-Za-z]\w*)":/gm,
     "$1$2:",
   );
-  const title = `${violation.class}, in ${rate.failures} of ${rate.tries} tries (rule ${violation.rule})`;
+  const [title = ""] = describeViolation(violation).split(/, as of|\n/);
   return `/**
 ${lines
   .map((line) => ` * ${line}`.trimEnd())
@@ -135,7 +137,7 @@ const history = \`
 ${text.trimEnd().replaceAll(/[\\`$]/g, "\\$&")}
 \`;
 
-historyTest(${JSON.stringify(title)}, history, ${options});
+historyTest(${JSON.stringify(`${title})`)}, history, ${options});
 `;
 }
 

@@ -26,6 +26,8 @@ const stateSchema = z.object({
   ground: z.int().min(0),
   looks: z.literal(["plain", "close", "dumped"]),
   baseline: tally,
+  /** The rate at which what is smaller must fail. */
+  wanted: z.number().min(0).max(1),
   tries: z.int().min(0),
   lastFailed: z.int().min(0).optional(),
   elapsedMs: z.number().min(0),

@@ -2,10 +2,14 @@
  * Whether a history fails, on a target that may not show it each time.
  *
  * Where the same run ends the same each time, one try tells. Elsewhere a sequential test decides (Wald, 1945) between
- * two rates: the wanted one, which is half of what the whole history was found to fail at, and a quarter of that, or a
- * tenth if the whole fails nearly each time, so that few tries are enough. A history that fails at the wanted rate or
- * more often is taken with 95 %, one that fails at that part of it or less is refused with 99 %: it is better to keep an operation too many than to go on with a failure by chance, for the next
- * steps would start from it. Histories in between may go either way.
+ * two rates: the wanted one, which is half of what the whole was found to fail at, and a quarter of that, or a tenth of
+ * it if the whole fails nearly each time, so that few tries are enough. A history that fails at the wanted rate or more
+ * often is taken with 95 %, one that fails at that part of it or less is refused with 99 %: it is better to keep an
+ * operation too many than to go on with a failure by chance, for the next steps would start from it. Histories in
+ * between may go either way.
+ *
+ * Where tries are dear, and the whole fails each time, what is smaller has to fail nearly each time as well: two tries
+ * tell then.
  *
  * @packageDocumentation
  */
@@ -27,9 +31,18 @@ const oftenMin = 0.4;
 /** The wanted rate is not below this: it would take too many tries to see it. */
 const wantedMin = 0.05;
 const failuresMin = 2;
+/** Of something that fails each time, where tries are dear: two of them tell. */
+const wantedOfDear = 0.8;
+/** A try that takes so long is dear. */
+const dearMs = 300;
 
-/** The rate at which a smaller history must fail, from what was seen of the whole. */
-export function wantedRate({ failures, tries }: Tally): number {
+/**
+ * The rate at which a smaller history must fail, from what was seen of the whole.
+ *
+ * @param tryMs - How long a try takes.
+ */
+export function wantedRate({ failures, tries }: Tally, tryMs = 0): number {
+  if (failures === tries && tryMs >= dearMs) return wantedOfDear;
   return Math.max(wantedMin, failures / tries / 2);
 }
 

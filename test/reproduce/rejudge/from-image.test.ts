@@ -7,13 +7,15 @@ import { catalogue } from "../../../src/gallery/catalogue.ts";
 import { dumpClass } from "../../../src/gallery/dump-class.ts";
 import { isBuilt } from "../../../src/gallery/mutant.ts";
 import { replaced } from "../../../src/gallery/port-lies.ts";
+import { performTrial } from "../../../src/gallery/trial.ts";
 import type { FaultClass } from "../../../src/model/violation.ts";
-import { type Dump, DumpError } from "../../../src/reproduce/dump.ts";
+import { type Dump, type DumpedViolation, DumpError } from "../../../src/reproduce/dump.ts";
 import { entryOf } from "../../../src/reproduce/dump-files.ts";
+import { FailureFolder } from "../../../src/reproduce/failure-folder.ts";
 import { readDump } from "../../../src/reproduce/read-dump.ts";
 import { fromImage } from "../../../src/reproduce/rejudge/from-image.ts";
 import type { Judgement } from "../../../src/reproduce/rejudge/judgement.ts";
-import { withDeviceFaults } from "../../../src/sut/faults.ts";
+import { withDeviceFaults, withServiceFaults } from "../../../src/sut/faults.ts";
 import { dumpOf, log, signal, small, verdictsOf } from "./dumps.ts";
 
 let failures: string;
@@ -65,6 +67,21 @@ describe("from the image alone", () => {
     },
   );
 
+  test.for(Object.keys(imageless))(
+    "every violation of class %s is found again, in the bytes that were read",
+    async (id) => {
+      const folder = new FailureFolder({ version: "1" });
+      await performTrial({
+        ...{ entry: builtClass(id), variant: "fault", seed: 1n, log, serveCommand: [], signal },
+        config: { failures, runner: { stopAfterViolations: 1 } },
+        onViolation: (violation, exhibit, run) => folder.add(violation, exhibit, run),
+        onEnd: (run) => folder.finish(run),
+      });
+      for (const { verdict, text } of await judged(await readDump(folder.path!)))
+        expect(verdict, text).toBe("again");
+    },
+  );
+
   test.for(Object.keys(stateless))("of class %s it is said that nothing of it stays", async (id) => {
     const [judgement] = await judged(await dumpOfClass(id));
     expect(judgement).toMatchObject({ verdict: "not-kept" });
@@ -86,6 +103,20 @@ describe("from the image alone", () => {
     );
   });
 
+  test("a block that was wrong under load, and is at rest, is found in the image", async () => {
+    const dump = await dumpOfClass("M16");
+    const { violation, exhibit } = dump.violations[0]!;
+    const seen = await exhibit!();
+    if (seen.kind !== "block") throw new Error("expected a block");
+    const live: DumpedViolation = {
+      violation: { ...violation, rule: "exhaustive" },
+      exhibit: () => Promise.resolve({ ...seen, judged: { ...seen.judged!, isLive: true } }),
+    };
+    const [judgement] = await judged({ ...dump, violations: [live] });
+    expect(judgement).toMatchObject({ verdict: "again", found: { rule: "exhaustive", class: "lost-write" } });
+    expect(judgement?.text).toMatch(/^it is still there, at rest: the image shows lost-write/);
+  });
+
   test("bytes read under load that no time could have shown are wrong again", async () => {
     const [judgement] = await judged(await dumpOfClass("M08"));
     expect(judgement).toMatchObject({ verdict: "again", found: { rule: "exhaustive", class: "torn" } });
@@ -99,7 +130,44 @@ describe("from the image alone", () => {
   });
 });
 
+test("a fault of the volume that a snapshot has shown is the volume's again", async () => {
+  let writes = 0;
+  const config = {
+    ...small,
+    operations: { ...small.operations, weights: { ...small.operations?.weights, deallocateExtent: 0 } },
+    snapshots: { every: 5, hot: "0/1" as const },
+    checks: { recent: { every: 1_000_000, extents: 1 }, sample: { every: 1_000_000, extents: 1 } },
+    runner: { ...small.runner, lts: 200 },
+  };
+  const dump = await dumpOf(config, {
+    failures,
+    spoiled: {
+      service: (inner) =>
+        withServiceFaults(inner, {
+          volume: () => ({ write: () => (++writes % 40 === 0 ? { kind: "drop" } : undefined) }),
+        }),
+    },
+  });
+  const { violation } = dump.violations[0]!;
+  expect(violation).toMatchObject({ rule: "quiescent" });
+  expect(violation.snapshot).toBeUndefined();
+  expect(violation.summary).toMatch(/; snapshot \d+ shows it as well$/);
+  const [judgement] = await judged(dump);
+  expect(judgement).toMatchObject({ verdict: "again", found: { summary: violation.summary } });
+});
+
 describe("what the dump has lost", () => {
+  test("blocks that could not be read for the image are judged by the bytes that were read", async () => {
+    const dump = await dumpOfClass("M16");
+    const { block } = dump.violations[0]!.violation;
+    const images = dump.images.map((image) => ({ ...image, unread: [{ block, blockCount: 1 }] }));
+    const [judgement] = await judged({ ...dump, images });
+    expect(judgement?.verdict).toBe("again");
+    expect(judgement?.text).toMatch(
+      /could not read these blocks when the image was made; the bytes that were read, in the dump, show lost-write/,
+    );
+  });
+
   test("no image, or a damaged one, leaves the bytes that were read", async () => {
     for (const id of ["M16", "M46", "M48"]) {
       const dump = await dumpOfClass(id);
