@@ -25,6 +25,8 @@ export interface Aftermath {
         readonly rateShare: number;
       }
     | undefined;
+  /** The history that is left, and how it is performed to fail. */
+  readonly left: { readonly history: string; readonly expected: object } | undefined;
   /** What became of the test that was written, with the bug and without it. */
   readonly test: string;
   readonly elapsedMs: number;
@@ -60,7 +62,15 @@ export async function aftermathOf(
   const folder = made.stdout.trim().split(/\s+/).at(-1) ?? "";
   if (made.code !== 0)
     return {
-      ...{ entry, violation: undefined, afresh: "-", image: "-", shrunk: undefined, test: "-" },
+      ...{
+        entry,
+        violation: undefined,
+        afresh: "-",
+        image: "-",
+        shrunk: undefined,
+        left: undefined,
+        test: "-",
+      },
       elapsedMs: performance.now() - started,
     };
   const again = await json(["reproduce", folder, "--afresh", "--tries", tries, "--json"]);
@@ -84,6 +94,18 @@ export async function aftermathOf(
             steps: shrunk!.size.steps,
             rate: `${tally.failures}/${tally.tries}`,
             rateShare: tally.failures / tally.tries,
+          },
+    left:
+      tally === undefined
+        ? undefined
+        : {
+            history: shrunk!.history,
+            expected: {
+              bug: entry.id,
+              rule: shrunk!.violation.rule,
+              class: shrunk!.violation.class,
+              options: shrunk!.testOptions,
+            },
           },
     test: `${plain ? "passes" : "FAILS"} without, ${bugged ? "PASSES" : "fails"} with`,
     elapsedMs: performance.now() - started,

@@ -4,10 +4,11 @@
  *
  *   npm run soak:aftermath                        all classes, with seed 1
  *   npm run soak:aftermath -- --seed 7 --tries 10 M16 M42
+ *   npm run soak:aftermath -- --corpus test/corpus    also keeps what is left, to be replayed by the tests
  *
  * @packageDocumentation
  */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -24,6 +25,7 @@ const { values, positionals } = parseArgs({
     parallel: { type: "string", default: "2" },
     markdown: { type: "boolean", default: false },
     keep: { type: "boolean", default: false },
+    corpus: { type: "string" },
   },
 });
 
@@ -45,6 +47,7 @@ async function worker(): Promise<void> {
       directory: join(relative(process.cwd(), root), entry.id),
     });
     results.push(result);
+    if (values.corpus !== undefined) keepInCorpus(values.corpus, result);
     process.stdout.write(`${line(result)}\n`);
   }
 }
@@ -67,6 +70,15 @@ process.stdout.write(
 );
 if (!values.keep) rmSync(root, { recursive: true });
 process.exitCode = bad.length > 0 ? 1 : 0;
+
+/** What is left of a failure, for the tests to replay. */
+function keepInCorpus(corpus: string, { entry, left }: Aftermath): void {
+  if (left === undefined) return;
+  const folder = join(corpus, `${entry.id}-${entry.title}`.toLowerCase());
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, "history.txt"), left.history);
+  writeFileSync(join(folder, "expect.json"), `${JSON.stringify(left.expected, null, 2)}\n`);
+}
 
 function line(one: Aftermath): string {
   const { entry, violation, afresh, image, shrunk, test, elapsedMs } = one;

@@ -20,6 +20,8 @@ const readAhead = 4;
 const readTriesMax = 3;
 /** A device that fails so many reads in succession is given up. */
 const failuresMax = 8;
+/** A larger volume is read for too long: every byte of it is, and hashed. */
+const imageBytesMax = 2 ** 41;
 /** Snapshots of a volume that are kept beside those concerned. */
 const othersMax = 8;
 
@@ -46,6 +48,11 @@ export async function writeImages(
     try {
       const { device, close } = await open();
       try {
+        const sizeBytes = device.blockCount * device.capabilities.blockSizeBytes;
+        if (sizeBytes > imageBytesMax) {
+          missing(`${about.file}: ${sizeBytes} bytes: an image has at most ${imageBytesMax}`);
+          return;
+        }
         const unread = await writeImage(device, files, about.file, run.signal);
         images.push({ ...about, unread });
         if (unread.length > 0)

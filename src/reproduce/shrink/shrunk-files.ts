@@ -181,13 +181,14 @@ function targetOption({ config }: Shrunk, setting: Setting): ConfigInput["target
 }
 
 /** What is known of it, as plain data. */
-export function shrunkJson(shrunk: Shrunk, { version, seed, bug, setting }: ShrunkContext): object {
+export function shrunkJson(shrunk: Shrunk, context: ShrunkContext): object {
+  const { version, seed, bug, setting } = context;
   const { from, size, violation, ground, looks, baseline, rate, lastFailed, tries, elapsedMs, isDone } =
     shrunk;
   return {
     version,
     seed: `0x${seed.toString(16)}`,
-    ...{ from, size, violation, history: shrunk.text },
+    ...{ from, size, violation, history: shrunk.text, testOptions: testOptions(shrunk, context) },
     ...{ target: ground.description, setting, isEager: ground.isEager, looks },
     ...(bug === undefined ? {} : { bug }),
     ...{ baseline, rate, lastFailed, tries, elapsedMs: Math.round(elapsedMs), isMinimal: isDone },

@@ -2,8 +2,8 @@
  * Whether a history fails, on a target that may not show it each time.
  *
  * Where the same run ends the same each time, one try tells. Elsewhere a sequential test decides (Wald, 1945) between
- * two rates: the wanted one, which is half of what the whole was found to fail at, and a quarter of that, or a tenth of
- * it if the whole fails nearly each time, so that few tries are enough. A history that fails at the wanted rate or more
+ * two rates: the wanted one, which is half of what the whole was found to fail at, and two fifths of that, or a tenth
+ * of it if the whole fails nearly each time, so that few tries are enough. A history that fails at the wanted rate or more
  * often is taken with 95 %, one that fails at that part of it or less is refused with 99 %: it is better to keep an
  * operation too many than to go on with a failure by chance, for the next steps would start from it. Histories in
  * between may go either way.
@@ -25,7 +25,7 @@ export interface Tally {
 const missedShare = 0.05;
 const noiseShare = 0.01;
 /** Of the wanted rate: what fails so seldom is refused. */
-const refusedPart = { seldom: 1 / 4, often: 1 / 10 };
+const refusedPart = { seldom: 2 / 5, often: 1 / 10 };
 /** A wanted rate from which on something fails often. */
 const oftenMin = 0.4;
 /** The wanted rate is not below this: it would take too many tries to see it. */
