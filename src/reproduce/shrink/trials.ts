@@ -6,7 +6,8 @@
  * of it if the whole fails nearly each time, so that few tries are enough. A history that fails at the wanted rate or more
  * often is taken with 95 %, one that fails at that part of it or less is refused with 99 %: it is better to keep an
  * operation too many than to go on with a failure by chance, for the next steps would start from it. Histories in
- * between may go either way.
+ * between may go either way; when there were as many tries as are allowed, what was seen to fail at the wanted rate is
+ * taken.
  *
  * Where tries are dear, and the whole fails each time, what is smaller has to fail nearly each time as well: two tries
  * tell then.
@@ -51,6 +52,7 @@ export class SequentialTest {
   readonly #onFailure: number;
   readonly #onPass: number;
   readonly #triesMax: number;
+  readonly #wanted: number;
   #evidence = 0;
   #failures = 0;
   #tries = 0;
@@ -60,6 +62,7 @@ export class SequentialTest {
     this.#onFailure = Math.log(wanted / refused);
     this.#onPass = Math.log((1 - wanted) / (1 - refused));
     this.#triesMax = triesMax;
+    this.#wanted = wanted;
   }
 
   /** @returns Whether it fails often enough, once that is clear. */
@@ -70,7 +73,9 @@ export class SequentialTest {
     if (this.#failures >= failuresMin && this.#evidence >= Math.log((1 - missedShare) / noiseShare))
       return true;
     const isHopeless = this.#evidence <= Math.log(missedShare / (1 - noiseShare));
-    return isHopeless || this.#tries >= this.#triesMax ? false : undefined;
+    if (isHopeless) return false;
+    if (this.#tries < this.#triesMax) return undefined;
+    return this.#failures >= failuresMin && this.#failures / this.#tries >= this.#wanted;
   }
 }
 

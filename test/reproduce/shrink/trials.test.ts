@@ -19,7 +19,7 @@ const parts = 1_000_000;
 /** Trials of histories of which each fails at a rate of its own. */
 function trialsOf(
   rateOf: (plan: HistoryPlan) => number,
-  { seed = 1, triesMax = 400 }: { readonly seed?: number; readonly triesMax?: number } = {},
+  { seed = 1, triesMax = 2000 }: { readonly seed?: number; readonly triesMax?: number } = {},
 ): { readonly trials: Trials; readonly tries: () => number } {
   const choices = new Choices(BigInt(seed), 77n);
   let count = 0;
