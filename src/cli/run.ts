@@ -47,7 +47,7 @@ export interface RunHistoryOptions {
 }
 
 /** The parts of a configuration that are not the history's own. */
-type Surroundings = Pick<ConfigInput, "target" | "overwrite" | "failures" | "checks" | "dump">;
+type Surroundings = Pick<ConfigInput, "target" | "overwrite" | "failures" | "checks" | "dump" | "runner">;
 
 /** @returns The exit code. */
 export async function runHistory(options: RunHistoryOptions): Promise<number> {
@@ -173,7 +173,16 @@ async function fromConfig(file: string): Promise<Surroundings> {
   parseConfig(text, file);
   const all = (parse(text) ?? {}) as ConfigInput;
   const keys = ["target", "overwrite", "failures", "checks", "dump"] as const;
-  return Object.fromEntries(keys.flatMap((key) => (all[key] === undefined ? [] : [[key, all[key]]])));
+  const { overlap, stopAfterTargetErrors } = all.runner ?? {};
+  // How many lts there are, and how many at a time, is the history's business.
+  const runner = {
+    ...(overlap === undefined ? {} : { overlap }),
+    ...(stopAfterTargetErrors === undefined ? {} : { stopAfterTargetErrors }),
+  };
+  return {
+    ...Object.fromEntries(keys.flatMap((key) => (all[key] === undefined ? [] : [[key, all[key]]]))),
+    runner,
+  };
 }
 
 /** The target must be able to do what the history asks for. */

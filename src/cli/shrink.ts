@@ -147,7 +147,9 @@ function shrunkText(shrunk: Shrunk, context: ShrunkContext, files: ShrunkFiles):
     "",
     ground.isRepeatable
       ? `fails each time on ${ground.description}`
-      : `fails in ${rateText(rate)} on ${ground.description}; the whole failed in ${rateText(baseline)}`,
+      : ground.isRepeatable
+        ? `fails each time on ${ground.description}`
+        : `fails in ${rateText(rate)} on ${ground.description}; the whole failed in ${rateText(baseline)}`,
     "",
     `history  ${files.history}`,
     `config   ${files.config}`,

@@ -18,8 +18,9 @@ export const staleReplica: PortMutant = {
 };
 
 function failsOver(service: VolumeService, uuid: string, device: BlockDevice, scene: Scene): BlockDevice {
-  const lastWrite = between(scene, { min: 150, max: 250 });
-  const failover = lastWrite + between(scene, { min: 150, max: 250 });
+  const { isEager = false } = scene;
+  const lastWrite = isEager ? 1 : between(scene, { min: 150, max: 250 });
+  const failover = lastWrite + (isEager ? 1 : between(scene, { min: 150, max: 250 }));
   let replica: Promise<Replica> | undefined;
   let serving = device;
   let writes = 0;
