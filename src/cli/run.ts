@@ -21,6 +21,7 @@ import { HistoryTextError, historyLengthMax, parseHistory } from "../selectors/h
 import { operationKinds } from "../selectors/operations.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { bugText, exitCodeOf, isOfTarget, readConfigFile } from "./fuzz.ts";
+import { counted } from "../sut/initiator/wording.ts";
 import { createLog, type LogLevel } from "./log.ts";
 import { failureJson, reportJson, reportText } from "./report.ts";
 
@@ -137,7 +138,9 @@ async function perform(
   };
   process.stdout.write(flags.json ? reportJson(result, context) : reportText(result, context));
   if (flags.bug !== undefined)
-    process.stderr.write(`the bug of class ${flags.bug.toUpperCase()} struck ${struckCount} times\n`);
+    process.stderr.write(
+      `the bug of class ${flags.bug.toUpperCase()} struck ${counted(struckCount, "time")}\n`,
+    );
   if (result.crash !== undefined) process.stderr.write(bugText(result.crash));
   return { code: exitCodeOf(result), isKept };
 }

@@ -22,6 +22,8 @@ import { rateText } from "../reproduce/shrink/trials.ts";
 import { describeViolation } from "../model/violation.ts";
 import { ConfigError } from "../runner/config/load.ts";
 import { duration, formatDuration } from "../runner/config/units.ts";
+import { counted } from "../sut/initiator/wording.ts";
+import type { RunLog } from "../runner/run-log.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { groundsOfDump, targetKindOf } from "./grounds.ts";
 import { createLog, type LogLevel } from "./log.ts";
@@ -71,17 +73,18 @@ export async function shrinkDump(options: ShrinkCommandOptions): Promise<number>
 async function perform(dump: Dump, options: ShrinkCommandOptions, durationMs: number): Promise<number> {
   const { folder, flags, signal } = options;
   const log = createLog({ level: flags.logLevel, json: flags.logJson ?? false });
+  // What goes wrong in single tries is a part of looking for the failure.
+  const quiet: RunLog = { info: () => {}, warn: (message) => log.info(message) };
   const { config, seed, plan, ltsCount } = dump;
   const out = shrunkFolder(folder);
   const { serveCommand } = options;
-  const grounds = groundsOfDump(dump, { target: flags.target, serveCommand, log });
-  if (flags.afresh) rmSync(out, { recursive: true, force: true });
+  const grounds = groundsOfDump(dump, { target: flags.target, serveCommand, log: quiet });
+  if (flags.afresh) remove(out);
   const line = new ShrinkLine(process.stderr);
   const result = await shrink({
     subject: { config, seed, plan, ltsCount, violation: dump.violations[0]!.violation },
     ...{ grounds, durationMs, triesMax: flags.tries, signal },
-    // What goes wrong in single tries is a part of looking for the failure.
-    log: { info: () => {}, warn: (message) => log.info(message) },
+    log: quiet,
     state: readState(out),
     onState: (state) => writeState(out, state),
     onProgress: (progress) => line.update(progress),
@@ -92,10 +95,19 @@ async function perform(dump: Dump, options: ShrinkCommandOptions, durationMs: nu
   process.stdout.write(
     flags.json
       ? `${JSON.stringify({ ...shrunkJson(result, context), files })}\n`
-      : shrunkText(result, context, files),
+      : shrunkText(result, context, { files, wasInterrupted: signal.aborted }),
   );
   if (signal.aborted) return exitCodes.interrupted;
   return exitCodes.consistent;
+}
+
+/** @throws {DumpError} */
+function remove(folder: string): void {
+  try {
+    rmSync(folder, { recursive: true, force: true });
+  } catch (cause) {
+    throw new DumpError(`${folder}: can not be removed (${(cause as Error).message})`, { cause });
+  }
 }
 
 function contextOf(dump: Dump, { flags, version }: ShrinkCommandOptions, { isEager }: Ground): ShrunkContext {
@@ -122,24 +134,27 @@ function notAgain(
     process.stdout.write(`${JSON.stringify({ isShrunk: false, tries, target: where, trouble })}\n`);
   const why = trouble === undefined ? "" : `\nsome tries gave no answer: ${trouble}`;
   process.stderr.write(
-    `it did not fail again in ${tries} tries on ${where}, in ${formatDuration(elapsedMs)}${why}\nharrow reproduce ${folder} tells how often the whole run fails; --target configured tries it where it was found\n`,
+    `it did not fail again in ${triesText(tries)} on ${where}, in ${formatDuration(elapsedMs)}${why}\nharrow reproduce ${folder} tells how often the whole run fails; --target configured tries it where it was found\n`,
   );
   return exitCodes.violation;
 }
 
-function shrunkText(shrunk: Shrunk, context: ShrunkContext, files: ShrunkFiles): string {
+function shrunkText(
+  shrunk: Shrunk,
+  context: ShrunkContext,
+  { files, wasInterrupted }: { readonly files: ShrunkFiles; readonly wasInterrupted: boolean },
+): string {
   const { from, size, text, violation, ground, rate, baseline, tries, elapsedMs, isDone } = shrunk;
   const { bug } = context;
-  const steps =
-    size.steps === 0 ? "" : `, with ${size.steps} ${size.steps === 1 ? "step" : "steps"} between them`;
+  const steps = size.steps === 0 ? "" : `, with ${counted(size.steps, "step")} between them`;
   const isRunnable = bug === undefined || context.bugFlags !== undefined;
   const see =
     bug === undefined ? "" : `  (HARROW_BUG=${bug.class} npx vitest run has the target make its mistake)`;
   return `${[
-    `from ${from.operations} operations in ${from.lts} lts to ${size.operations + size.reads} in ${size.lts}${steps}; ${tries} tries in ${formatDuration(elapsedMs)}`,
+    `from ${counted(from.operations, "operation")} in ${from.lts} lts to ${size.operations + size.reads} in ${size.lts}${steps}; ${triesText(tries)} in ${formatDuration(elapsedMs)}`,
     isDone
       ? "nothing more can be left out"
-      : "time ran out before nothing more could be left out: the same command goes on from here",
+      : `${wasInterrupted ? "interrupted" : "time is up"}, and more may still be left out: the same command goes on from here`,
     "",
     text.trimEnd(),
     "",
@@ -149,7 +164,7 @@ function shrunkText(shrunk: Shrunk, context: ShrunkContext, files: ShrunkFiles):
       ? `fails each time on ${ground.description}`
       : ground.isRepeatable
         ? `fails each time on ${ground.description}`
-        : `fails in ${rateText(rate)} on ${ground.description}; the whole failed in ${rateText(baseline)}`,
+        : `${rate.tries === 0 ? "how often it fails was not counted" : `fails in ${rateText(rate)}`}, on ${ground.description}; the whole failed in ${rateText(baseline)}`,
     "",
     `history  ${files.history}`,
     `config   ${files.config}`,
@@ -157,6 +172,10 @@ function shrunkText(shrunk: Shrunk, context: ShrunkContext, files: ShrunkFiles):
     `json     ${files.json}`,
     ...(isRunnable && context.setting !== "jittery" ? ["", `again    ${runCommand(files, context)}`] : []),
   ].join("\n")}\n`;
+}
+
+function triesText(tries: number): string {
+  return tries === 1 ? "1 try" : `${tries} tries`;
 }
 
 const terminalIntervalMs = 250;
@@ -177,8 +196,10 @@ class ShrinkLine {
     if (elapsedMs - this.#shownMs < (isTTY ? terminalIntervalMs : logIntervalMs)) return;
     this.#shownMs = elapsedMs;
     const left =
-      size === undefined ? [] : [`${size.operations + size.reads} operations in ${size.lts} lts left`];
-    const line = [formatDuration(elapsedMs), phase, ...left, `${tries} tries`].join("  ");
+      size === undefined
+        ? []
+        : [`${counted(size.operations + size.reads, "operation")} in ${size.lts} lts left`];
+    const line = [formatDuration(elapsedMs), phase, ...left, triesText(tries)].join("  ");
     this.#stream.write(isTTY ? `\r${line.padEnd(this.#width)}` : `${line}\n`);
     if (isTTY) this.#width = line.length;
   }

@@ -25,7 +25,7 @@ import { historyOf } from "./history-of.ts";
 /** The operation log of a run, as far as there is one. */
 export type RunLogFile = Pick<
   OperationLogFile,
-  "operation" | "steps" | "droppedCount" | "droppedStepCount" | "wallOffsetMs"
+  "operation" | "steps" | "droppedCount" | "droppedStepCount" | "ltsFirst" | "wallOffsetMs"
 >;
 
 /** What is promised of a volume, as far as an explanation depends on it. */

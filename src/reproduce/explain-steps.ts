@@ -51,17 +51,23 @@ export interface PlacedControl {
 
 /** The control steps that a run has logged, by what they were. */
 class StepLog {
-  /** Nothing was forgotten, so that what is not there was not performed. */
-  readonly isComplete: boolean;
+  /** From this lts on nothing was forgotten, so that what is not there was not performed. */
+  readonly #ltsComplete: number;
   readonly #steps: ReadonlyMap<string, LoggedStep>;
 
   constructor(log: RunLogFile) {
-    this.isComplete = log.droppedStepCount === 0;
+    // A run that was gone on with has logged nothing of what it had done before.
+    this.#ltsComplete = log.droppedStepCount === 0 ? (log.ltsFirst ?? 0) : Number.POSITIVE_INFINITY;
     this.#steps = new Map(log.steps().map((step) => [`${step.lts}:${step.words}`, step]));
   }
 
   of(lts: number, step: ControlStep): LoggedStep | undefined {
     return this.#steps.get(`${lts}:${stepWords(step)}`);
+  }
+
+  /** Whether a step is known not to have been performed. */
+  isMissing(lts: number, step: ControlStep): boolean {
+    return lts >= this.#ltsComplete && this.of(lts, step) === undefined;
   }
 }
 
@@ -95,8 +101,8 @@ export class StepsOf {
     for (const { lts, step } of controlSteps(history, config, ltsEnd)) {
       const found = this.#placed(lts, step);
       if (found === undefined) continue;
+      if (this.#log?.isMissing(lts, step) === true) continue;
       const logged = this.#log?.of(lts, step);
-      if (logged === undefined && this.#log?.isComplete === true) continue;
       // Steps follow one another, whatever goes on beside them.
       after = Math.max(after, found.after, logged === undefined ? 0 : this.#countBefore(logged));
       placed.push({ lts, step, logged, after, about: found.about });

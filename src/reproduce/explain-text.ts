@@ -6,6 +6,7 @@
 import { describeViolation, type Violation } from "../model/violation.ts";
 import { stepWords } from "../runner/step-words.ts";
 import { positionOf } from "../selectors/operations.ts";
+import { counted } from "../sut/initiator/wording.ts";
 import type { Explanation } from "./explain.ts";
 import { type CandidateValue, stateName } from "./explain-candidates.ts";
 import type { Found } from "./explain-evidence.ts";
@@ -54,18 +55,25 @@ export function basisLines(source: ExplainSource): readonly string[] {
     : "; without an operation log control steps stand after the lts that they follow";
   return [
     log !== undefined
-      ? `outcomes, times and connections from the operation log${log.droppedCount > 0 ? `, which has forgotten the oldest ${log.droppedCount} operations` : ""}`
+      ? `outcomes, times and connections from the operation log${reachText(log)}`
       : clock === undefined
         ? `outcomes from the model; no times are kept${order}`
         : `outcomes from the model, times are when each lts began${order}`,
   ];
 }
 
+/** How far back an operation log reaches, if not to the beginning. */
+function reachText({ droppedCount, ltsFirst = 0 }: NonNullable<ExplainSource["log"]>): string {
+  if (droppedCount > 0)
+    return `, which has forgotten the oldest ${droppedCount === 1 ? "operation" : `${droppedCount} operations`}`;
+  return ltsFirst === 0 ? "" : `, which begins at lts ${ltsFirst}`;
+}
+
 function lifeLines(source: ExplainSource, { life, violation }: Explanation): readonly string[] {
   const { events, omittedBefore, omittedAfter, operations } = life;
   const changes = operations.filter(({ effect }) => effect !== "none").length;
   return [
-    `its life: ${operations.length} operations, ${changes} of which change it`,
+    `its life: ${counted(operations.length, "operation")}, ${changes} of which ${changes === 1 ? "changes" : "change"} it`,
     ...omittedLines(omittedBefore, "before"),
     ...aligned(events.map((event) => rowOf(source, event, violation))).map(indented),
     ...omittedLines(omittedAfter, "after"),
@@ -74,7 +82,11 @@ function lifeLines(source: ExplainSource, { life, violation }: Explanation): rea
 
 function omittedLines({ operations, steps }: Omitted, where: "before" | "after"): readonly string[] {
   if (operations + steps === 0) return [];
-  return [`  … ${operations} operations and ${steps} control steps ${where} that are left out (--last)`];
+  const what = [
+    ...(operations === 0 ? [] : [counted(operations, "operation")]),
+    ...(steps === 0 ? [] : [counted(steps, "control step")]),
+  ].join(" and ");
+  return [`  … ${what} ${where} that ${operations + steps === 1 ? "is" : "are"} left out (--last)`];
 }
 
 function rowOf(source: ExplainSource, event: LifeEvent, violation: Violation | undefined): readonly string[] {
@@ -194,9 +206,11 @@ function valueLines(
     .map((value) => [value.isAllowed ? "may" : "not", valueText(value), value.why]);
   const omitted = values.length - told.size;
   return [
-    `what ${where}: ${allowed.length} of ${values.length} values that block ${life.place.block} ever had`,
+    `what ${where}: ${allowed.length} of ${counted(values.length, "value")} that block ${life.place.block} ever had`,
     ...aligned(rows).map(indented),
-    ...(omitted === 0 ? [] : [`  … ${omitted} older values are excluded as well`]),
+    ...(omitted === 0
+      ? []
+      : [`  … ${counted(omitted, "older value")} ${omitted === 1 ? "is" : "are"} excluded as well`]),
   ];
 }
 

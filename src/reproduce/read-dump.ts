@@ -71,17 +71,21 @@ export async function readDump(
   const missing = [...failure.missing];
   const sizes = await sizesOf(path, failure, files);
   const isThere = (name: string): boolean => sizes.has(name);
+  const lost: string[] = [];
   const violations = failure.violations.map(({ exhibit, ...violation }, number): DumpedViolation => {
     if (exhibit === undefined) return { violation, exhibit: undefined };
     const { needed, optional } = filesOf(exhibit);
     for (const name of [...needed, ...optional])
-      if (!isThere(name))
+      if (!isThere(name)) {
         missing.push(`${name}, of violation ${number}: is not in the folder as it was written`);
+        lost.push(name);
+      }
     return {
       violation,
       exhibit: needed.every(isThere) ? exhibitOf(path, files, withoutFiles(exhibit, isThere)) : undefined,
     };
   });
+  if (lost.length > 0) warnings.push(`${path}: ${lostText([...new Set(lost)])}`);
   return {
     path,
     version: failure.version,
@@ -105,6 +109,13 @@ export async function readDump(
     files,
     images: failure.images,
   };
+}
+
+/** Files of exhibits that are not there, or not as long as they were. */
+function lostText(names: readonly string[]): string {
+  const named = names.slice(0, problemsMax).join(", ");
+  const all = names.length > problemsMax ? `${named} and ${names.length - problemsMax} more` : named;
+  return `${all}: not in the folder as ${names.length === 1 ? "it was" : "they were"} written; the run can be performed again all the same, and what is left of the folder be judged and explained`;
 }
 
 /**

@@ -221,6 +221,8 @@ export class OperationLogFile {
   readonly droppedStepCount: number;
   /** To be added to a time of the log: milliseconds since 1970. */
   readonly wallOffsetMs: number;
+  /** Lowest lts of which there is anything; what was before is forgotten, or was done by an earlier process. */
+  readonly ltsFirst: number | undefined;
   readonly #database: Database.Database;
   readonly #ofLts: Database.Statement<[number], OperationRow>;
   readonly #one: Database.Statement<[number, number], OperationRow>;
@@ -234,6 +236,10 @@ export class OperationLogFile {
     this.droppedCount = about?.droppedCount ?? 0;
     this.droppedStepCount = about?.droppedStepCount ?? 0;
     this.wallOffsetMs = about?.wallOffsetMs ?? 0;
+    const first = database.prepare<[], number | null>(
+      "SELECT min(lts) FROM (SELECT min(lts) AS lts FROM operations UNION ALL SELECT min(lts) FROM steps)",
+    );
+    this.ltsFirst = first.pluck().get() ?? undefined;
     const operations = `
       SELECT lts, operationId, volume, kind, block, blockCount, submittedEvent, completedEvent, fencedEvent,
         submittedMs, completedMs, outcome, code, connection

@@ -136,7 +136,7 @@ export function openRunDatabase(directory: string): RunDatabase {
  */
 export function readRunDatabase<Value>(directory: string, read: (run: RunDatabase) => Value): Value {
   const path = pathIn(directory);
-  const copies = mkdtempSync(join(tmpdir(), "harrow-run-"));
+  const copies = directoryForCopies();
   try {
     if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true) throw notARun(directory);
     const copy = pathIn(copies);
@@ -154,6 +154,15 @@ export function readRunDatabase<Value>(directory: string, read: (run: RunDatabas
     throw asOpeningError(directory, path, cause);
   } finally {
     rmSync(copies, { recursive: true, force: true });
+  }
+}
+
+/** @throws {RunStoreError} `ERR_IO`. */
+function directoryForCopies(): string {
+  try {
+    return mkdtempSync(join(tmpdir(), "harrow-run-"));
+  } catch (cause) {
+    throw asRunStoreError(tmpdir(), cause);
   }
 }
 

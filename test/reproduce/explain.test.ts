@@ -13,6 +13,7 @@ import { controlSteps } from "../../src/reproduce/explain-control.ts";
 import {
   type ExplainSource,
   type MemorySourceOptions,
+  type RunLogFile,
   sourceOfMemory,
   sourceOfSeed,
 } from "../../src/reproduce/explain-source.ts";
@@ -153,6 +154,19 @@ describe("the life of a block", () => {
     expect(await told(sourceWith({ exceptions: [lost] }, { promised }))).toContain(
       "a crash may have dropped it",
     );
+  });
+
+  test("keeps what an earlier process of the run did, which its operation log does not tell", async () => {
+    const log: RunLogFile = {
+      ...{ operation: () => undefined, steps: () => [], wallOffsetMs: 0, ltsFirst: 4 },
+      ...{ droppedCount: 0, droppedStepCount: 0 },
+    };
+    const resumed = await told(sourceWith({}, { log }));
+    expect(resumed).toContain("from the operation log, which begins at lts 4\n");
+    expect(resumed).toContain("- | snapshot 0, under load");
+    // This one would be there if it had been performed.
+    expect(resumed).not.toContain("- | snapshot 2, under load");
+    expect(await told(sourceWith({}, { log: { ...log, ltsFirst: 0 } }))).not.toContain("- | snapshot 0");
   });
 
   test("has in doubt what was under way when a run ended", async () => {

@@ -217,7 +217,10 @@ describe("a failure folder that is damaged", () => {
       halve(copy, "range-0.bin");
       rmSync(join(copy, "reread-1.bin"));
     });
-    const { violations, missing } = await readDump(path);
+    const { violations, missing, warnings } = await readDump(path);
+    expect(warnings).toEqual([
+      expect.stringMatching(/^\S+: observed-0\.bin, .*range-0\.bin.*: not in the folder/),
+    ]);
     expect(violations[0]!.exhibit).toBeUndefined();
     const second = await violations[1]!.exhibit!();
     expect(Object.keys(second).sort()).toEqual(["allowed", "found", "kind"]);

@@ -125,6 +125,8 @@ describe("a file of an operation log", () => {
     reading(path, (file) => {
       expect(file).toMatchObject({ droppedCount: 4, droppedStepCount: 1 });
       expect(file.wallOffsetMs).toBeCloseTo(log.wallOffsetMs, -5);
+      const lts = [...log.operations(), ...log.steps()].map((one) => one.lts);
+      expect(file.ltsFirst).toBe(Math.min(...lts));
       const told = [...log.operations()].map((operation) => {
         const found = describeEven(positionOf(operation.lts, operation.operationId));
         if (found === undefined) return { ...operation, text: undefined };

@@ -152,7 +152,8 @@ class Work {
     let begun = state === undefined ? await this.#begin() : this.#takenUp(state);
     if (begun === undefined)
       return { tries: this.#tries, elapsedMs: this.#elapsedMs, trouble: this.#trouble };
-    if (state?.isDone === true && state.rate !== undefined) return this.#result(begun, true, state.rate);
+    if (state?.isDone === true && state.rate !== undefined && state.rate.tries > 0)
+      return this.#result(begun, true, state.rate);
     this.#keep(begun, false);
     await this.#search(begun);
     const simpler = await this.#plainer(begun);

@@ -9,14 +9,16 @@
  *
  * @packageDocumentation
  */
-import { mkdir, rename, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { stringify } from "yaml";
 import { describeViolation } from "../../model/violation.ts";
 import type { ConfigInput } from "../../runner/config/schema.ts";
+import { counted } from "../../sut/initiator/wording.ts";
 import type { BugNote } from "../dump.ts";
 import { ownParts, ownTarget } from "./looks.ts";
 import type { Shrunk } from "./shrink.ts";
+import { unwritable } from "./state.ts";
 import { rateText } from "./trials.ts";
 
 export interface ShrunkContext {
@@ -40,13 +42,15 @@ export interface ShrunkFiles {
   readonly json: string;
 }
 
-/** @returns Where they are. */
+/**
+ * @returns Where they are.
+ * @throws {DumpError} If one can not be written.
+ */
 export async function writeShrunkFiles(
   folder: string,
   shrunk: Shrunk,
   context: ShrunkContext,
 ): Promise<ShrunkFiles> {
-  await mkdir(folder, { recursive: true });
   const files: ShrunkFiles = {
     folder,
     history: join(folder, "history.txt"),
@@ -80,11 +84,11 @@ function headLines(shrunk: Shrunk, { version, seed, bug }: ShrunkContext): reado
   return [
     ...describeViolation(violation).split("\n"),
     "",
-    `Shrunk by harrow ${version} from ${from.operations} operations in ${from.lts} lts to ${size.operations} in ${size.lts},`,
+    `Shrunk by harrow ${version} from ${counted(from.operations, "operation")} in ${from.lts} lts to ${size.operations} in ${size.lts},`,
     `seed 0x${seed.toString(16)}, on ${ground.description}.`,
     ground.isRepeatable
       ? "It fails each time."
-      : `The whole failed in ${rateText(baseline)}, this in ${rateText(rate)}.`,
+      : `The whole failed in ${rateText(baseline)}${rate.tries === 0 ? "; how often this does was not counted" : `, this in ${rateText(rate)}`}.`,
     ...(bug === undefined ? [] : [`The target made the mistake of class ${bug.class} on purpose.`]),
   ];
 }
@@ -198,6 +202,12 @@ export function shrunkJson(shrunk: Shrunk, context: ShrunkContext): object {
 /** There is the old file or the new one, whatever happens. */
 async function writeWhole(path: string, content: string): Promise<void> {
   const unfinished = `${path}.unfinished`;
-  await writeFile(unfinished, content, { flush: true });
-  await rename(unfinished, path);
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(unfinished, content, { flush: true });
+    await rename(unfinished, path);
+  } catch (cause) {
+    await rm(unfinished, { force: true }).catch(() => {});
+    throw unwritable(path, cause);
+  }
 }

@@ -3,7 +3,7 @@
  *
  * @packageDocumentation
  */
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import type { Violation } from "../../model/violation.ts";
@@ -79,17 +79,29 @@ function jsonOf(text: string): unknown {
   }
 }
 
-/** Replaces the file, so that there is the old one or the new one, whatever happens. */
+/**
+ * Replaces the file, so that there is the old one or the new one, whatever happens.
+ *
+ * @throws {DumpError} If it can not be written; the old one stays.
+ */
 export function writeState(folder: string, state: ShrinkState): void {
-  mkdirSync(folder, { recursive: true });
   const path = join(folder, fileName);
   const unfinished = `${path}.unfinished`;
-  const file = openSync(unfinished, "w");
   try {
-    writeSync(file, JSON.stringify(state));
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(unfinished, JSON.stringify(state), { flush: true });
+    renameSync(unfinished, path);
+  } catch (cause) {
+    rmSync(unfinished, { force: true });
+    throw unwritable(path, cause);
   }
-  renameSync(unfinished, path);
+}
+
+/** Of a file that can not be written: because the disk is full, or nobody may write there. */
+export function unwritable(path: string, cause: unknown): DumpError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new DumpError(
+    `${path}: can not be written (${why}): make room, or let it be written; the same command then goes on from what was kept`,
+    { cause },
+  );
 }
