@@ -78,7 +78,12 @@ async function leaveFailures(
   for (const entry of classes)
     for (const seed of seeds) {
       if (signal.aborted) return exitCodes.interrupted;
-      const { path } = await dumpClass({ entry, seed, failures, version, serveCommand, signal, log: silent });
+      const options = { entry, seed, failures, version, serveCommand, signal, log: silent };
+      const { path, problem } = await dumpClass(options);
+      if (problem !== undefined) {
+        process.stderr.write(`${entry.id}: ${problem}\n`);
+        return exitCodes.usage;
+      }
       if (path === undefined) unnoticed++;
       process.stdout.write(
         `${entry.id}  ${entry.title.padEnd(28)} seed ${seed}  ${path ?? "nobody noticed"}\n`,

@@ -17,26 +17,29 @@ export interface DumpClassOptions extends Omit<TrialOptions, "variant" | "onViol
 /**
  * The run ends with the first violation, as runs of others do, and leaves an image.
  *
- * @returns Where the folder is; absent if nothing was found.
+ * @returns Where the folder is, absent if nothing was found; and why it can not be used, if it can not.
  */
-export async function dumpClass({
-  failures,
-  version,
-  config,
-  ...options
-}: DumpClassOptions): Promise<{ readonly trial: Trial; readonly path: string | undefined }> {
+export async function dumpClass({ failures, version, config, ...options }: DumpClassOptions): Promise<{
+  readonly trial: Trial;
+  readonly path: string | undefined;
+  readonly problem: string | undefined;
+}> {
   const { entry, seed } = options;
   const { setting } = entry.mutant;
   const folder = new FailureFolder({
     version,
     bug: { class: entry.id, seed: String(seed), isEager: false, setting },
   });
+  let problem: string | undefined;
   const trial = await performTrial({
     ...options,
     variant: "fault",
     config: { ...config, failures, dump: "image", runner: { ...config?.runner, stopAfterViolations: 1 } },
     onViolation: (violation, exhibit, run) => folder.add(violation, exhibit, run),
-    onEnd: (run) => folder.finish(run),
+    onEnd: (run) =>
+      folder.finish(run).catch((error: Error) => {
+        problem = error.message;
+      }),
   });
-  return { trial, path: folder.path };
+  return { trial, path: folder.path, problem };
 }

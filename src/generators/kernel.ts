@@ -230,7 +230,7 @@ export class RunKernel {
 
   /**
    * Names what blocks hold: one f64 each into `codes`, above 0 the position that wrote a whole block in its own
-   * place, 0 for zeros, else one of {@link surveyCodes}. Of misplaced and foreign blocks two words of 8 bytes each
+   * place, 0 for zeros, else one of `surveyCodes`. Of misplaced and foreign blocks two words of 8 bytes each
    * into `details`: the address that they claim (u64: block << 20 | volume << 8), then for a misplaced one its
    * position there (f64, or `surveyCodes.strange`), for a foreign one its run (u64).
    *

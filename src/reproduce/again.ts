@@ -25,7 +25,7 @@ export interface Ground {
   open(config: Config, run: Opening): Promise<Stage>;
 }
 
-export interface Opening {
+interface Opening {
   readonly seed: bigint;
   /** What the run's objects on the target are called. */
   readonly name: string;

@@ -17,7 +17,7 @@ export interface Found {
   readonly stretches: readonly FoundStretch[];
 }
 
-export interface FoundStretch {
+interface FoundStretch {
   readonly firstSector: number;
   readonly sectorCount: number;
   /** What the bytes are. */

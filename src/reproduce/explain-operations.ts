@@ -21,7 +21,7 @@ export interface BlockPlace {
 }
 
 /** When something was under way, in events of the run. */
-export interface Events {
+interface Events {
   readonly submitted: number;
   /** Of what is in doubt, when it could not be applied any more; infinite if that was not seen. */
   readonly completed: number;

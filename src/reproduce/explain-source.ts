@@ -29,7 +29,7 @@ export type RunLogFile = Pick<
 >;
 
 /** What is promised of a volume, as far as an explanation depends on it. */
-export type Promised = Pick<DeviceCapabilities, "volatileWriteCache" | "deallocatedReads">;
+type Promised = Pick<DeviceCapabilities, "volatileWriteCache" | "deallocatedReads">;
 
 export interface ExplainSource {
   readonly config: Config;

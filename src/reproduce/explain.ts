@@ -28,7 +28,7 @@ export interface Question {
 }
 
 /** As what the block is looked at. */
-export interface Point {
+interface Point {
   readonly snapshot: number | undefined;
   /** Of a volume: all up to this lts is complete, and nothing later can show. */
   readonly ltsMax: number;

@@ -29,7 +29,7 @@ export interface Deed {
   outcome: Outcome["kind"] | undefined;
 }
 
-export class TruthLog {
+class TruthLog {
   /** By name of the volume, then by block; in the order of submission. */
   readonly deeds = new Map<string, Map<number, Deed[]>>();
   /** By name: all bytes. */

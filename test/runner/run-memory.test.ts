@@ -15,6 +15,7 @@ import { snapshotView, standingOf, type View, volumeView } from "../../src/model
 import { parseConfig } from "../../src/runner/config/load.ts";
 import { Run } from "../../src/runner/run.ts";
 import { type RememberedRun, writeRunMemory } from "../../src/runner/run-memory.ts";
+import { RunStoreError } from "../../src/runner/run-store-error.ts";
 import { readRunMemory, RunStore } from "../../src/runner/run-store.ts";
 import { serviceTarget } from "../../src/runner/service-target.ts";
 import { positionOf } from "../../src/selectors/operations.ts";
@@ -298,6 +299,17 @@ describe("what a run remembers", () => {
     store.finish({ verdict: "violation", finishedAt: about.startedAt });
     store.close();
     expect(readRunMemory(directory).documents.get("one")).toBe(2);
+  });
+
+  test("is not had where there is no room for a copy, and that is said", () => {
+    const { TMPDIR } = process.env;
+    process.env["TMPDIR"] = join(root, "gone");
+    try {
+      expect(() => readRunMemory(root)).toThrow(RunStoreError);
+    } finally {
+      if (TMPDIR === undefined) delete process.env["TMPDIR"];
+      else process.env["TMPDIR"] = TMPDIR;
+    }
   });
 
   test("is refused where no run was", () => {

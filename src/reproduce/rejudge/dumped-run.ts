@@ -45,3 +45,9 @@ export function uuidOfSnapshot(
   const kept = (documents.get("snapshots") ?? []) as readonly KeptSnapshot[];
   return kept.find((one) => one.snapshot === snapshot)?.volumes[volume]?.uuid;
 }
+
+/** Whether a snapshot should still be on the target: the run has taken it, and has not deleted it. */
+export function isKept({ documents }: RunMemory, snapshot: number): boolean {
+  const kept = (documents.get("snapshots") ?? []) as readonly KeptSnapshot[];
+  return kept.some((one) => one.snapshot === snapshot && one.isAlive);
+}

@@ -15,7 +15,7 @@ import { openBlockDevice } from "../../sut/block/open.ts";
 import { ServiceError } from "../../sut/port.ts";
 import type { Dump } from "../dump.ts";
 import { memoryOf } from "../read-dump.ts";
-import { dumpedRun, uuidOfSnapshot } from "./dumped-run.ts";
+import { dumpedRun, isKept, uuidOfSnapshot } from "./dumped-run.ts";
 import { judgeAll } from "./judge.ts";
 import type { Answers } from "./judge-diff.ts";
 import type { OtherScene } from "./judge-other.ts";
@@ -123,6 +123,8 @@ function liveScene(dump: Dump, run: Run, memory: RunMemory): OtherScene {
       return found.sizeBytes / blockSizeBytes;
     },
     hasSnapshot: async (volume, snapshot) => {
+      if (!isKept(memory, snapshot))
+        throw new Unseen(`snapshot ${snapshot} of volume ${volume} was deleted by the run itself later on`);
       try {
         return (await snapshotOf(volume, snapshot)).state === "available";
       } catch (error) {

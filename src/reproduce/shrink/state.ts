@@ -92,8 +92,17 @@ export function writeState(folder: string, state: ShrinkState): void {
     writeFileSync(unfinished, JSON.stringify(state), { flush: true });
     renameSync(unfinished, path);
   } catch (cause) {
-    rmSync(unfinished, { force: true });
+    removeIfThere(unfinished);
     throw unwritable(path, cause);
+  }
+}
+
+/** Best effort: whoever can not write may not be able to remove either. */
+function removeIfThere(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // The next state that is written takes its place.
   }
 }
 

@@ -208,6 +208,13 @@ describe("a target in a directory", () => {
     expect(gone[1]?.text).toMatch(/^snapshot \d+ of volume \d is not to be had from the target: /);
     expect(gone[5]?.text).toMatch(new RegExp(`can not be read: volume ${uuid} is gone$`));
 
+    // The run had deleted its first snapshot: that it is not there says nothing.
+    const { base: _base, ...about } = violation;
+    const first = { ...about, rule: "durability", class: "lost-snapshot", snapshot: 0 } as const;
+    const [unknown] = await judged({ ...dump, violations: [{ violation: first, exhibit: undefined }] });
+    expect(unknown).toMatchObject({ verdict: "not-kept" });
+    expect(unknown?.text).toMatch(/was deleted by the run itself/);
+
     await rm(directory, { recursive: true });
     const [nothing] = await judged(dump);
     expect(nothing?.text).toBe(`the directory of the target, ${directory}, is not there any more`);

@@ -6,6 +6,7 @@ import type { Violation } from "../../../src/model/violation.ts";
 import type { AgainOptions, Case, Ground } from "../../../src/reproduce/again.ts";
 import type { NotAgain, Shrunk, ShrinkOptions } from "../../../src/reproduce/shrink/shrink.ts";
 import { shrink } from "../../../src/reproduce/shrink/shrink.ts";
+import { DumpError } from "../../../src/reproduce/dump.ts";
 import { readState, type ShrinkState, writeState } from "../../../src/reproduce/shrink/state.ts";
 import { parseConfig } from "../../../src/runner/config/load.ts";
 import type { RunResult } from "../../../src/runner/runner.ts";
@@ -205,6 +206,17 @@ describe("the state of shrinking", () => {
     expect(readState(place)).toBeUndefined();
     writeState(place, state);
     expect(readState(place)).toEqual(state);
+  });
+
+  test("that can not be written says so, and what to do", async () => {
+    const options = optionsWith(failing);
+    await shrink(options);
+    const file = join(folder, "no-directory");
+    await writeFile(file, "");
+    expect(() => writeState(join(file, "shrunk"), options.states.at(-1)!)).toThrow(DumpError);
+    expect(() => writeState(join(file, "shrunk"), options.states.at(-1)!)).toThrow(
+      /state\.json: can not be written .*make room/,
+    );
   });
 
   test("that is damaged is refused with its name, and with what to do", async () => {
