@@ -19,7 +19,7 @@ import {
 } from "../reproduce/shrink/shrunk-files.ts";
 import { readState, shrunkFolder, writeState } from "../reproduce/shrink/state.ts";
 import { rateText } from "../reproduce/shrink/trials.ts";
-import { describeViolation } from "../model/violation.ts";
+import { describeViolation, type Violation } from "../model/violation.ts";
 import { ConfigError } from "../runner/config/load.ts";
 import { duration, formatDuration } from "../runner/config/units.ts";
 import { counted } from "../sut/initiator/wording.ts";
@@ -95,7 +95,11 @@ async function perform(dump: Dump, options: ShrinkCommandOptions, durationMs: nu
   process.stdout.write(
     flags.json
       ? `${JSON.stringify({ ...shrunkJson(result, context), files })}\n`
-      : shrunkText(result, context, { files, wasInterrupted: signal.aborted }),
+      : shrunkText(result, context, {
+          files,
+          asFound: dump.violations[0]!.violation,
+          wasInterrupted: signal.aborted,
+        }),
   );
   if (signal.aborted) return exitCodes.interrupted;
   return exitCodes.consistent;
@@ -142,7 +146,11 @@ function notAgain(
 function shrunkText(
   shrunk: Shrunk,
   context: ShrunkContext,
-  { files, wasInterrupted }: { readonly files: ShrunkFiles; readonly wasInterrupted: boolean },
+  {
+    files,
+    asFound,
+    wasInterrupted,
+  }: { readonly files: ShrunkFiles; readonly asFound: Violation; readonly wasInterrupted: boolean },
 ): string {
   const { from, size, text, violation, ground, rate, baseline, tries, elapsedMs, isDone } = shrunk;
   const { bug } = context;
@@ -159,6 +167,11 @@ function shrunkText(
     text.trimEnd(),
     "",
     describeViolation(violation),
+    ...(violation.class === asFound.class
+      ? []
+      : [
+          `(the run itself called it ${asFound.class}; written down, the same wrong block is ${violation.class})`,
+        ]),
     "",
     ground.isRepeatable
       ? `fails each time on ${ground.description}`
