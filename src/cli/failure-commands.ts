@@ -53,7 +53,7 @@ function addShrink(program: Command, context: CommandContext): void {
       "--tries <count>",
       "how often one history is performed at most, if it fails only sometimes",
       count,
-      20,
+      100,
     )
     .option("--afresh", "start over, not where an earlier shrink was stopped")
     .addOption(allowEdited())
