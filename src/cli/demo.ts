@@ -14,7 +14,7 @@ import { ConfigError, parseConfig } from "../runner/config/load.ts";
 import type { Config, ConfigInput } from "../runner/config/schema.ts";
 import { formatBytes } from "../runner/config/units.ts";
 import { OccupiedVolumeError } from "../runner/guard.ts";
-import { counted } from "../sut/initiator/wording.ts";
+import { counted } from "../sut/wording.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { isOfTarget, readConfigFile } from "./fuzz.ts";
 import { createLog, type LogLevel } from "./log.ts";

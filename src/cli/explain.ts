@@ -18,6 +18,7 @@ import {
 } from "../reproduce/explain-source.ts";
 import { explanationText } from "../reproduce/explain-text.ts";
 import { memoryOf, operationLogOf, readDump } from "../reproduce/read-dump.ts";
+import { inTurns } from "../reproduce/turns.ts";
 import { ConfigError, parseConfig } from "../runner/config/load.ts";
 import { seed as seedSchema } from "../runner/config/units.ts";
 import { type OperationLogFile, OperationLogError, readOperationLog } from "../runner/operation-log-file.ts";
@@ -45,6 +46,8 @@ export interface ExplainOptions {
   readonly path: string | undefined;
   readonly flags: ExplainFlags;
   readonly version: string;
+  /** Aborted by Ctrl-C. */
+  readonly signal?: AbortSignal;
 }
 
 /** What is explained if nothing is said: events of a life, and excluded values. */
@@ -56,18 +59,19 @@ const ltsMax = 2 ** 40;
 class UsageError extends Error {}
 
 /** @returns The exit code. */
-export async function explain({ path, flags, version }: ExplainOptions): Promise<number> {
+export async function explain({ path, flags, version, signal }: ExplainOptions): Promise<number> {
   const opened: OperationLogFile[] = [];
   try {
     const numbers = numbersOf(flags);
     const warn = (message: string): void => void process.stderr.write(`${message}\n`);
     const source =
       path === undefined
-        ? await fromSeed(flags, numbers.lts)
-        : await fromPath(path, flags, { version, warn, opened });
-    await tell(source, numbers, flags);
+        ? await fromSeed(flags, numbers.lts, signal)
+        : await fromPath(path, flags, { version, warn, opened, signal });
+    await tell(source, numbers, flags, signal);
     return exitCodes.consistent;
   } catch (error) {
+    if (signal?.aborted === true && error === signal.reason) return exitCodes.interrupted;
     if (!isOfCaller(error)) throw error;
     process.stderr.write(`${error.message}\n`);
     return exitCodes.usage;
@@ -82,12 +86,14 @@ async function tell(
   source: ExplainSource,
   { block, volume, snapshot, last = lastDefault }: Numbers,
   flags: ExplainFlags,
+  signal: AbortSignal | undefined,
 ): Promise<void> {
   const place = placeAsked(source, { block, volume });
-  const explanation = await explainBlock(source, {
+  const question = {
     ...{ ...place, snapshot, last },
     ...(flags.drawing === undefined ? {} : { isDrawn: true }),
-  });
+  };
+  const explanation = await explainBlock(source, question, signal);
   if (flags.json) {
     process.stdout.write(`${JSON.stringify(explanationJson(source, explanation), null, 2)}\n`);
     return;
@@ -132,6 +138,7 @@ interface Opening {
   readonly warn: (message: string) => void;
   /** To be closed in the end. */
   readonly opened: OperationLogFile[];
+  readonly signal: AbortSignal | undefined;
 }
 
 async function fromPath(path: string, flags: ExplainFlags, opening: Opening): Promise<ExplainSource> {
@@ -150,7 +157,7 @@ function fromRun(path: string): ExplainSource {
 async function fromDump(
   path: string,
   { allowEdited }: ExplainFlags,
-  { version, warn, opened }: Opening,
+  { version, warn, opened, signal }: Opening,
 ): Promise<ExplainSource> {
   const dump = await readDump(path, { version, allowEdited: allowEdited === true });
   for (const warning of dump.warnings) warn(warning);
@@ -168,7 +175,8 @@ async function fromDump(
   const memory = memoryIn(dump, warn);
   if (memory !== undefined)
     return sourceOfMemory({ ...{ config, seed, plan, memory, log, violations }, promised });
-  return { ...sourceOfSeed({ config, seed, plan }, dump.ltsCount - 1), violations, promised };
+  const ofSeed = await inTurns(sourceOfSeed({ config, seed, plan }, dump.ltsCount - 1), signal);
+  return { ...ofSeed, violations, promised };
 }
 
 /** Without it everything is as the history has it, if all went well. */
@@ -182,7 +190,11 @@ function memoryIn(dump: Dump, warn: (message: string) => void) {
   }
 }
 
-async function fromSeed(flags: ExplainFlags, lts: number | undefined): Promise<ExplainSource> {
+async function fromSeed(
+  flags: ExplainFlags,
+  lts: number | undefined,
+  signal: AbortSignal | undefined,
+): Promise<ExplainSource> {
   if (flags.config === undefined)
     throw new UsageError(
       "expected a failure folder, or the directory of a run; or --config, --seed and --lts to explain from a seed alone",
@@ -193,7 +205,7 @@ async function fromSeed(flags: ExplainFlags, lts: number | undefined): Promise<E
   const count = lts ?? config.runner.lts;
   if (count === undefined)
     throw new UsageError(`--lts: expected, as ${flags.config} does not say how many there are`);
-  return sourceOfSeed({ config, seed }, count - 1);
+  return inTurns(sourceOfSeed({ config, seed }, count - 1), signal);
 }
 
 function numbersOf(flags: ExplainFlags): Numbers {

@@ -69,7 +69,7 @@ function addShrink(program: Command, context: CommandContext): void {
     });
 }
 
-function addExplain(program: Command, { version }: CommandContext): void {
+function addExplain(program: Command, { version, signal }: CommandContext): void {
   program
     .command("explain")
     .description("tell the life of a block: what touched it, what it may hold, and why nothing else")
@@ -87,9 +87,12 @@ function addExplain(program: Command, { version }: CommandContext): void {
     .option("--lts <count>", "with --config: as of so many lts")
     .addOption(allowEdited())
     .option("--json", "print one JSON object")
-    .addHelpText("after", "\nExit codes: 0 told, 2 bad usage, or a folder that can not be used.")
+    .addHelpText(
+      "after",
+      "\nExit codes: 0 told, 2 bad usage, or a folder that can not be used, 130 interrupted.",
+    )
     .action(async (path: string | undefined, flags: ExplainFlags) => {
-      process.exitCode = await explain({ path, flags, version });
+      process.exitCode = await explain({ path, flags, version, signal });
     });
 }
 

@@ -79,11 +79,12 @@ async function leaveFailures(
     for (const seed of seeds) {
       if (signal.aborted) return exitCodes.interrupted;
       const options = { entry, seed, failures, version, serveCommand, signal, log: silent };
-      const { path, problem } = await dumpClass(options);
+      const { path, missing, problem } = await dumpClass(options);
       if (problem !== undefined) {
         process.stderr.write(`${entry.id}: ${problem}\n`);
         return exitCodes.usage;
       }
+      for (const what of missing) process.stderr.write(`${entry.id}: the failure folder lacks ${what}\n`);
       if (path === undefined) unnoticed++;
       process.stdout.write(
         `${entry.id}  ${entry.title.padEnd(28)} seed ${seed}  ${path ?? "nobody noticed"}\n`,

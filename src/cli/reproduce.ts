@@ -41,6 +41,9 @@ export interface ReproduceOptions {
   readonly signal: AbortSignal;
 }
 
+/** So many things that a folder lacks are named. */
+const lacksMax = 5;
+
 type Way = (dump: Dump, options: ReproduceOptions, log: Log) => Promise<Report>;
 
 /** @returns The exit code: 1 if something is wrong again, in any of the ways. */
@@ -50,6 +53,7 @@ export async function reproduce(options: ReproduceOptions): Promise<number> {
   try {
     const dump = await readDump(folder, { version, allowEdited: flags.allowEdited ?? false });
     for (const warning of dump.warnings) process.stderr.write(`harrow: ${warning}\n`);
+    if (dump.unwritten.length > 0) process.stderr.write(`harrow: ${lacksText(dump)}\n`);
     const reports: Report[] = [];
     for (const way of waysOf(flags)) {
       if (signal.aborted) break;
@@ -70,6 +74,13 @@ export async function reproduce(options: ReproduceOptions): Promise<number> {
     process.stderr.write(`harrow: the target failed: ${error.message}\n`);
     return exitCodes.target;
   }
+}
+
+/** What could not be dumped; what was lost since is among the warnings. */
+function lacksText({ path, unwritten }: Dump): string {
+  const named = unwritten.slice(0, lacksMax).join("; ");
+  const more = unwritten.length - lacksMax;
+  return `${path} lacks ${named}${more > 0 ? `; and ${more} more` : ""}`;
 }
 
 function waysOf({ live, image, afresh: isAfresh }: ReproduceFlags): readonly Way[] {

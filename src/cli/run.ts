@@ -11,6 +11,8 @@ import { parse } from "yaml";
 import { bugOf, saysStruck } from "../gallery/serve-bug.ts";
 import type { BugNote } from "../reproduce/dump.ts";
 import { FailureFolder } from "../reproduce/failure-folder.ts";
+import { shellWords } from "../reproduce/shell-words.ts";
+import { operationsFor } from "../reproduce/shrink/looks.ts";
 import { ConfigError, parseConfig } from "../runner/config/load.ts";
 import type { Config, ConfigInput } from "../runner/config/schema.ts";
 import { OccupiedVolumeError } from "../runner/guard.ts";
@@ -18,10 +20,9 @@ import { performHistory, planConfig } from "../runner/perform-history.ts";
 import { openTarget } from "../runner/target.ts";
 import type { HistoryPlan } from "../selectors/history-builder.ts";
 import { HistoryTextError, historyLengthMax, parseHistory } from "../selectors/history-text.ts";
-import { operationKinds } from "../selectors/operations.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { bugText, exitCodeOf, isOfTarget, readConfigFile } from "./fuzz.ts";
-import { counted } from "../sut/initiator/wording.ts";
+import { counted } from "../sut/wording.ts";
 import { createLog, type LogLevel } from "./log.ts";
 import { failureJson, reportJson, reportText } from "./report.ts";
 
@@ -264,27 +265,12 @@ function bugFlags({ bug, bugSeed, bugEager }: RunFlags): readonly string[] {
 
 function configOf(plan: HistoryPlan, around: Surroundings, file: string): Config {
   try {
-    return planConfig(plan, { ...around, operations: operationsOf(plan) });
+    return planConfig(plan, { ...around, operations: operationsFor(plan) });
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     // Its lines are those of a configuration that nobody has written.
     throw new ConfigError(error.problems.map((problem) => problem.replace(/^history:\d+:\d+/, file)));
   }
-}
-
-/** What the target has to be able to do: only what the history does. */
-function operationsOf({ visits, clones }: HistoryPlan): NonNullable<ConfigInput["operations"]> {
-  const used = new Set<string>();
-  let compareAndWriteBlocksMax = 1;
-  for (const { operations } of [...visits, ...[...clones.values()].flat()])
-    for (const { kind, blockCount } of operations) {
-      used.add(kind);
-      if (kind === "compareAndWrite" || kind === "compareAndWriteMiss")
-        compareAndWriteBlocksMax = Math.max(compareAndWriteBlocksMax, blockCount);
-    }
-  if (used.size === 0) used.add("write");
-  const weights = Object.fromEntries(operationKinds.map((kind) => [kind, used.has(kind) ? 1 : 0]));
-  return { compareAndWriteBlocksMax, weights };
 }
 
 /**
@@ -314,15 +300,13 @@ async function inDirectory({ directory }: Prepared, run: () => Promise<Ended>): 
 
 function againCommand(history: string, flags: RunFlags): string {
   const { target, config, overwrite } = flags;
-  return [
+  return shellWords([
     ...["harrow", "run", history],
     ...(target === undefined ? [] : ["--target", target]),
     ...(config === undefined ? [] : ["--config", config]),
     ...bugFlags(flags),
     ...(overwrite === undefined ? [] : ["--overwrite"]),
-  ]
-    .map((word) => (/^[\w./:=+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`))
-    .join(" ");
+  ]);
 }
 
 function refuse(message: string): number {

@@ -22,7 +22,7 @@ import { rateText } from "../reproduce/shrink/trials.ts";
 import { describeViolation, type Violation } from "../model/violation.ts";
 import { ConfigError } from "../runner/config/load.ts";
 import { duration, formatDuration } from "../runner/config/units.ts";
-import { counted } from "../sut/initiator/wording.ts";
+import { counted } from "../sut/wording.ts";
 import type { RunLog } from "../runner/run-log.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { groundsOfDump, targetKindOf } from "./grounds.ts";

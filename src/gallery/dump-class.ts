@@ -17,11 +17,12 @@ export interface DumpClassOptions extends Omit<TrialOptions, "variant" | "onViol
 /**
  * The run ends with the first violation, as runs of others do, and leaves an image.
  *
- * @returns Where the folder is, absent if nothing was found; and why it can not be used, if it can not.
+ * @returns Where the folder is, absent if nothing was found; what it lacks, in words; and why it can not be used, if it can not.
  */
 export async function dumpClass({ failures, version, config, ...options }: DumpClassOptions): Promise<{
   readonly trial: Trial;
   readonly path: string | undefined;
+  readonly missing: readonly string[];
   readonly problem: string | undefined;
 }> {
   const { entry, seed } = options;
@@ -41,5 +42,5 @@ export async function dumpClass({ failures, version, config, ...options }: DumpC
         problem = error.message;
       }),
   });
-  return { trial, path: folder.path, problem };
+  return { trial, path: folder.path, missing: folder.missing, problem };
 }

@@ -66,6 +66,11 @@ export class BlockSet {
     }
   }
 
+  /** All blocks, as runs, ascending. */
+  runs(): Generator<BlockRun> {
+    return this.minus(new BlockSet());
+  }
+
   /** The set with every run widened to whole units of `unitBlocks`, within a volume of `blockCountMax` blocks. */
   rounded(unitBlocks: number, blockCountMax: number): BlockSet {
     if (unitBlocks === 1) return this;

@@ -14,7 +14,10 @@ import { performRun, type RunResult } from "../runner/runner.ts";
 import type { Stage } from "../runner/stage.ts";
 import type { HistoryPlan } from "../selectors/history-builder.ts";
 
-/** Where a run can be performed again: each time on volumes that read as zeros, of which nothing stays. */
+/**
+ * Where a run can be performed again: each time on volumes that read as zeros, of which nothing stays. A block target
+ * of a configuration is the exception: it is the same volume each time, and keeps what is written.
+ */
 export interface Ground {
   /** For people. */
   readonly description: string;

@@ -41,6 +41,8 @@ export interface Dump {
   readonly unexplainedCount: number;
   /** At least one. */
   readonly violations: readonly DumpedViolation[];
+  /** What could not be dumped, in words. */
+  readonly unwritten: readonly string[];
   /** What could not be dumped, or is lost since, in words. */
   readonly missing: readonly string[];
   /** What is strange about the folder and keeps nothing from being used, in words. */

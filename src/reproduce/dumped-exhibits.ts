@@ -7,6 +7,7 @@ import { z } from "zod";
 import { type ContentFormat, inflateBlock, sectorBytes } from "../generators/content.ts";
 import { rng } from "../generators/pcg.ts";
 import { valueStream } from "../generators/streams.ts";
+import type { BlockRun } from "../model/block-set.ts";
 import type { AnswerPage } from "../model/diff-contract.ts";
 import type { Violation } from "../model/violation.ts";
 import type { BlockExhibit, DiffExhibit, Exhibit, JudgedRange } from "../runner/exhibit.ts";
@@ -115,49 +116,65 @@ export class ExhibitWriter {
   }
 }
 
+export interface ExhibitReading {
+  /** Reads a file whole. */
+  readonly read: (name: string) => Promise<Uint8Array>;
+  readonly blockSizeBytes: number;
+}
+
 /**
  * Reads an exhibit.
  *
- * @param read - Reads a file whole.
+ * @param json - As it was written, or as {@link withoutFiles} has left it.
  * @throws What `read` throws, or {@link Error} if a file does not hold what it should.
  */
 export async function readExhibit(
   json: ExhibitJson,
-  read: (name: string) => Promise<Uint8Array>,
+  { read, blockSizeBytes }: ExhibitReading,
 ): Promise<Exhibit> {
   if (json.kind === "diff") return diffExhibit(json.answers, await read(json.answers));
   const { found, reread, allowed, contentVolume, judged } = json;
+  const range = judged === undefined ? undefined : { ...judged, bytes: await read(judged.bytes) };
   return {
     kind: "block",
-    found: await read(found),
+    found:
+      range !== undefined && found === judged?.bytes ? blockIn(range, blockSizeBytes) : await read(found),
     ...(reread === undefined ? {} : { reread: await read(reread) }),
     allowed,
     ...(contentVolume === undefined ? {} : { contentVolume }),
-    ...(judged === undefined ? {} : { judged: { ...judged, bytes: await read(judged.bytes) } }),
+    ...(range === undefined ? {} : { judged: range }),
   };
 }
 
-/** Every file that an exhibit is made of; without those in `optional` it is still of use. */
-export function filesOf(json: ExhibitJson): {
-  readonly needed: readonly string[];
-  readonly optional: readonly string[];
-} {
-  if (json.kind === "diff") return { needed: [json.answers], optional: [] };
+/** The wrong block, among all that was read with it. */
+function blockIn(
+  { block, firstBlock, bytes }: Pick<JudgedRange, "block" | "firstBlock" | "bytes">,
+  blockSizeBytes: number,
+): Uint8Array {
+  const at = (block - firstBlock) * blockSizeBytes;
+  return bytes.slice(at, at + blockSizeBytes);
+}
+
+/** Every file that an exhibit is read from. */
+export function filesOf(json: ExhibitJson): readonly string[] {
+  if (json.kind === "diff") return [json.answers];
   const { found, reread, judged } = json;
-  return {
-    needed: [found],
-    optional: [reread, judged?.bytes].filter((name) => name !== undefined),
-  };
+  return [found, reread, judged?.bytes].filter((name) => name !== undefined);
 }
 
-/** An exhibit without files that are not there. */
-export function withoutFiles(json: ExhibitJson, isThere: (name: string) => boolean): ExhibitJson {
-  if (json.kind === "diff") return json;
-  const { reread, judged, ...rest } = json;
+/** An exhibit without files that are not there; absent if what is left is of no use. */
+export function withoutFiles(json: ExhibitJson, isThere: (name: string) => boolean): ExhibitJson | undefined {
+  if (json.kind === "diff") return isThere(json.answers) ? json : undefined;
+  const { found, reread, judged, ...rest } = json;
+  const range = judged !== undefined && isThere(judged.bytes) ? judged : undefined;
+  // The block stands in the range as well.
+  const holder = isThere(found) ? found : range?.bytes;
+  if (holder === undefined) return undefined;
   return {
     ...rest,
+    found: holder,
     ...(reread !== undefined && isThere(reread) ? { reread } : {}),
-    ...(judged !== undefined && isThere(judged.bytes) ? { judged } : {}),
+    ...(range === undefined ? {} : { judged: range }),
   };
 }
 
@@ -223,7 +240,7 @@ function diffJson({
     ...{ volume, snapshot, base, isBaseDeleted },
     pages: first.map(pageJson),
     again: again?.map(pageJson),
-    reportedByParts: reportedByParts === undefined ? undefined : runsOf(reportedByParts),
+    reportedByParts: reportedByParts?.map(({ block, blockCount }) => [block, blockCount]),
   };
 }
 
@@ -246,7 +263,7 @@ function diffExhibit(name: string, bytes: Uint8Array): DiffExhibit {
     ...rest,
     pages: first.map(answerPage),
     ...(again === undefined ? {} : { again: again.map(answerPage) }),
-    ...(reportedByParts === undefined ? {} : { reportedByParts: blocksOf(name, reportedByParts) }),
+    ...(reportedByParts === undefined ? {} : { reportedByParts: runsOf(name, reportedByParts) }),
   };
 }
 
@@ -261,21 +278,11 @@ function answerPage({ offsetLba, nextOffsetLba, ranges }: PagesJson[number]): An
   };
 }
 
-function runsOf(blocks: readonly number[]): [number, number][] {
-  const runs: [number, number][] = [];
-  for (const block of blocks) {
-    const last = runs.at(-1);
-    if (last !== undefined && last[0] + last[1] === block) last[1]++;
-    else runs.push([block, 1]);
-  }
-  return runs;
-}
-
-function blocksOf(name: string, runs: readonly (readonly [number, number])[]): number[] {
-  const total = runs.reduce((sum, [, length]) => sum + length, 0);
+function runsOf(name: string, pairs: readonly (readonly [number, number])[]): BlockRun[] {
+  const total = pairs.reduce((sum, [, length]) => sum + length, 0);
   if (total > reportedMax)
     throw new Error(`${name} has ${total} blocks, and at most ${reportedMax} are read`);
-  return runs.flatMap(([first, length]) => Array.from({ length }, (_, index) => first + index));
+  return pairs.map(([block, blockCount]) => ({ block, blockCount }));
 }
 
 function messageOf(error: unknown): string {

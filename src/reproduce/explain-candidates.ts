@@ -15,6 +15,8 @@ import { ltsMaxOf, type Segment, snapshotView, standingOf, type View } from "../
 import { operationAt } from "../selectors/operations.ts";
 import { type BlockOperation, type BlockPlace, operationName } from "./explain-operations.ts";
 import type { ExplainSource } from "./explain-source.ts";
+import { firstIndex } from "./first-index.ts";
+import type { Turns } from "./turns.ts";
 
 /** A value that a block may hold, or may not. */
 export interface CandidateValue {
@@ -90,7 +92,7 @@ export class BlockStates {
    *
    * @param operations - All that touched it, oldest first.
    */
-  values(view: View, operations: readonly BlockOperation[]): readonly CandidateValue[] {
+  *values(view: View, operations: readonly BlockOperation[]): Turns<readonly CandidateValue[]> {
     const allowed = this.allowed(view);
     const { candidates } = this.#open(view);
     const byState = new Map(allowed.map((one) => [one.state, one]));
@@ -98,6 +100,7 @@ export class BlockStates {
     const newestFirst = operations.filter(({ effect }) => effect !== "none").reverse();
     const named = new Set<number>();
     for (const [index, operation] of newestFirst.entries()) {
+      yield;
       const state = operation.effect === "data" ? operation.position : -operation.position;
       const one = byState.get(state);
       named.add(state);
@@ -182,7 +185,9 @@ export class BlockStates {
       };
       return `other blocks have shown that the cut lies between events ${after} and ${before}, where this can not show`;
     }
-    const over = newestFirst.slice(0, index).findLast((other) => this.#isCertain(view, other));
+    let over: BlockOperation | undefined;
+    for (let newer = index - 1; newer >= 0 && over === undefined; newer--)
+      if (this.#isCertain(view, newestFirst[newer]!)) over = newestFirst[newer];
     if (over !== undefined) return `overwritten by ${operationName(over)}, ${order(operation, over)}`;
     const newest = candidates[0];
     if (newest !== undefined)
@@ -211,7 +216,9 @@ export class BlockStates {
 
 /** The part of a history that an operation is to be found in, if it is in any of a view's. */
 export function segmentOf({ segments }: View, lts: number): Segment | undefined {
-  return segments.find(({ ltsMin, ltsMax }) => lts > ltsMin && lts <= ltsMax);
+  // Each ends where, or before, the one before it began.
+  const segment = segments[firstIndex(segments.length, (index) => segments[index]!.ltsMin < lts)];
+  return segment === undefined || lts > segment.ltsMax ? undefined : segment;
 }
 
 /** A state, in a word or two. */
@@ -270,7 +277,9 @@ function whyOutside(
       ? `later than lts ${ltsMaxOf(view)}`
       : `not in the cut: it was submitted after the call of snapshot ${record.snapshot} had completed (event ${record.completedEvent})`;
   }
-  const by = rollbacks.find(({ afterLts, record }) => afterLts >= lts && lts > record.ltsBefore);
+  let next = firstIndex(rollbacks.length, (index) => rollbacks[index]!.afterLts >= lts);
+  while (next < rollbacks.length && lts <= rollbacks[next]!.record.ltsBefore) next++;
+  const by = rollbacks[next];
   return by === undefined
     ? "on a branch that a rollback has ended"
     : `undone by the rollback to snapshot ${by.record.snapshot} after lts ${by.afterLts}`;

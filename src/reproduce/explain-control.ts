@@ -14,6 +14,18 @@ export interface PlacedStep {
   readonly step: ControlStep;
 }
 
+/** How many snapshots a drawn history has taken by an lts: those of lower numbers. */
+export function snapshotCountOf(
+  { control: { snapshots } }: Workload,
+  config: Config,
+  ltsMax: number,
+): number {
+  const { every } = config.snapshots;
+  if (every === 0 || ltsMax < 0) return 0;
+  const last = Math.floor(ltsMax / every);
+  return snapshots.ltsOf(last) <= ltsMax ? last + 1 : last;
+}
+
 /** In the order in which they are performed; costs as many draws as there are steps, with faults as there are lts. */
 export function* controlSteps(history: History, config: Config, ltsMax: number): Generator<PlacedStep> {
   for (const lts of ltsWithSteps(history, config, ltsMax))
@@ -21,7 +33,7 @@ export function* controlSteps(history: History, config: Config, ltsMax: number):
 }
 
 /** Ascending; some may have no steps all the same. */
-function* ltsWithSteps(history: History, config: Config, ltsMax: number): Generator<number> {
+export function* ltsWithSteps(history: History, config: Config, ltsMax: number): Generator<number> {
   const hasFaults = Object.values(config.faults).some((fault) => fault !== undefined);
   if (!(history instanceof Workload) || hasFaults) {
     for (let lts = 0; lts <= ltsMax; lts++) yield lts;

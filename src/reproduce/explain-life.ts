@@ -14,6 +14,7 @@ import { segmentOf } from "./explain-candidates.ts";
 import { type BlockOperation, type BlockPlace, operationsOn, withDurability } from "./explain-operations.ts";
 import type { ExplainSource } from "./explain-source.ts";
 import { type ControlAbout, type PlacedControl, StepsOf } from "./explain-steps.ts";
+import type { Turns } from "./turns.ts";
 
 /** Something in the life of a block. */
 export type LifeEvent =
@@ -56,17 +57,16 @@ const afterShare = 1 / 4;
  * @param options.last - Events to tell, at least 1: the newest, if they reach back to what is asked about.
  * @param options.around - What is asked about; the end if left out.
  */
-export function lifeOf(
+export function* lifeOf(
   source: ExplainSource,
   place: BlockPlace,
   { last, around }: { readonly last: number; readonly around?: LifePoint },
-): Life {
-  const operations = operationsOn(source, place);
-  const steps = new StepsOf(source, place, operations).all();
-  const merged = mergedOrder(operations, steps);
-  const end = around === undefined ? merged.length : endAround(merged, around, Math.ceil(last * afterShare));
-  const start = Math.max(0, end - last);
-  const shown = merged.slice(start, end);
+): Turns<Life> {
+  const operations = yield* operationsOn(source, place);
+  const merged = mergedOrder(operations, new StepsOf(source, place, operations).inOrder());
+  const afterCount = around === undefined ? Number.POSITIVE_INFINITY : Math.ceil(last * afterShare);
+  const isAround = around === undefined ? () => true : aroundIn(operations, around);
+  const { shown, before, after } = yield* windowOf(merged, { last, afterCount, isAround });
   const isShown = new Set(shown.flatMap((one) => (one.kind === "operation" ? [one.operation.position] : [])));
   const detailed = new Map(
     withDurability(
@@ -87,8 +87,8 @@ export function lifeOf(
   return {
     place,
     events,
-    omittedBefore: counted(merged.slice(0, start)),
-    omittedAfter: counted(merged.slice(end)),
+    omittedBefore: before,
+    omittedAfter: after,
     operations,
     violations: source.violations
       .map(({ violation }) => violation)
@@ -96,19 +96,65 @@ export function lifeOf(
   };
 }
 
-/** Where to end, so that what is asked about is told, with some of what came after it. */
-function endAround(merged: readonly Merged[], around: LifePoint, afterCount: number): number {
-  const index = merged.findLastIndex((one) =>
-    "snapshot" in around
-      ? one.kind === "control" && one.at.step.kind === "snapshot" && one.at.step.snapshot === around.snapshot
-      : one.kind === "operation" && one.operation.lts <= around.lts,
-  );
-  return Math.min(merged.length, index + 1 + afterCount);
+/** Whether something is what is asked about, of which the last counts. */
+function aroundIn(operations: readonly BlockOperation[], around: LifePoint): (one: Merged) => boolean {
+  if ("snapshot" in around)
+    return (one) =>
+      one.kind === "control" && one.at.step.kind === "snapshot" && one.at.step.snapshot === around.snapshot;
+  const operation = operations.findLast(({ lts }) => lts <= around.lts);
+  return (one) => one.kind === "operation" && one.operation === operation;
+}
+
+/** What is told of it all, which is gone through once: no more is held than may have to be told. */
+function* windowOf(
+  merged: Iterable<Merged | undefined>,
+  {
+    last,
+    afterCount,
+    isAround,
+  }: {
+    readonly last: number;
+    /** So many are told at most that come after what is asked about. */
+    readonly afterCount: number;
+    readonly isAround: (one: Merged) => boolean;
+  },
+): Turns<{ readonly shown: readonly Merged[]; readonly before: Omitted; readonly after: Omitted }> {
+  const all = { operations: 0, steps: 0 };
+  const after = { operations: 0, steps: 0 };
+  /** What is told if nothing is what is asked about: it came before all of it. */
+  const first: Merged[] = [];
+  let held: Merged[] = [];
+  let end: number | undefined;
+  let index = 0;
+  for (const one of merged) {
+    yield;
+    if (one === undefined) continue;
+    count(all, one);
+    if (end === undefined && isAround(one)) end = index + 1 + afterCount;
+    if (end === undefined && first.length < afterCount) first.push(one);
+    if (end !== undefined && index >= end) count(after, one);
+    else held.push(one);
+    if (held.length >= 2 * last) held = held.slice(-last);
+    index++;
+  }
+  if (end === undefined) return { shown: first, before: counted([]), after: less(all, counted(first)) };
+  const shown = held.slice(-last);
+  return { shown, before: less(less(all, after), counted(shown)), after };
+}
+
+function count(counts: { operations: number; steps: number }, { kind }: Merged): void {
+  if (kind === "operation") counts.operations++;
+  else counts.steps++;
 }
 
 function counted(merged: readonly Merged[]): Omitted {
-  const operations = merged.filter(({ kind }) => kind === "operation").length;
-  return { operations, steps: merged.length - operations };
+  const counts = { operations: 0, steps: 0 };
+  for (const one of merged) count(counts, one);
+  return counts;
+}
+
+function less(counts: Omitted, others: Omitted): Omitted {
+  return { operations: counts.operations - others.operations, steps: counts.steps - others.steps };
 }
 
 /** Whether a violation is about a block. */
@@ -123,18 +169,20 @@ type Merged =
   | { readonly kind: "operation"; readonly operation: BlockOperation }
   | { readonly kind: "control"; readonly at: PlacedControl };
 
-function mergedOrder(
+function* mergedOrder(
   operations: readonly BlockOperation[],
-  steps: readonly PlacedControl[],
-): readonly Merged[] {
-  const merged: Merged[] = [];
+  steps: Iterable<PlacedControl | undefined>,
+): Generator<Merged | undefined> {
   let next = 0;
   for (const at of steps) {
-    for (; next < at.after; next++) merged.push({ kind: "operation", operation: operations[next]! });
-    merged.push({ kind: "control", at });
+    if (at === undefined) {
+      yield undefined;
+      continue;
+    }
+    for (; next < at.after; next++) yield { kind: "operation", operation: operations[next]! };
+    yield { kind: "control", at };
   }
-  for (; next < operations.length; next++) merged.push({ kind: "operation", operation: operations[next]! });
-  return merged;
+  for (; next < operations.length; next++) yield { kind: "operation", operation: operations[next]! };
 }
 
 /** Whether what an operation did is part of what the volume is, or would be if nothing had replaced it. */

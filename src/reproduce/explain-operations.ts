@@ -11,6 +11,7 @@ import type { Extent } from "../selectors/geometry.ts";
 import { effectOf, type Operation, type OperationKind, positionOf } from "../selectors/operations.ts";
 import type { LoggedOperation } from "../runner/operation-log.ts";
 import { type ExplainSource, isSequential, recordsOf } from "./explain-source.ts";
+import type { Turns } from "./turns.ts";
 
 /** A block of a volume, and where it lies in its extent. */
 export interface BlockPlace {
@@ -88,7 +89,7 @@ export function placeOf({ history }: ExplainSource, volume: number, block: numbe
 }
 
 /** Oldest first; all of them, so that its cost follows the visits to the block's extent. */
-export function operationsOn(source: ExplainSource, place: BlockPlace): readonly BlockOperation[] {
+export function* operationsOn(source: ExplainSource, place: BlockPlace): Turns<readonly BlockOperation[]> {
   const { history, ltsEnd } = source;
   const { window } = history;
   const { extent, block } = place;
@@ -99,6 +100,7 @@ export function operationsOn(source: ExplainSource, place: BlockPlace): readonly
     lts !== undefined && lts >= 0;
     lts = window.prevLts(lts)
   ) {
+    yield;
     const operation = history.operationOn(lts, block - extent.firstBlock);
     if (operation === undefined) continue;
     found.push(fates.of(lts, extent, operation));

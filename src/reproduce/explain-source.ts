@@ -6,21 +6,23 @@
  *
  * @packageDocumentation
  */
-import { Cut } from "../model/cut.ts";
 import { LtsClock } from "../model/lts-clock.ts";
-import type { OperationTimes } from "../model/operation-times.ts";
 import type { SnapshotRecord } from "../model/snapshot-record.ts";
-import { type RollbackRecord, Tracker } from "../model/tracker.ts";
+import { Tracker } from "../model/tracker.ts";
 import type { Config } from "../runner/config/schema.ts";
 import type { OperationLogFile } from "../runner/operation-log-file.ts";
 import type { RunMemory } from "../runner/run-store.ts";
 import type { History } from "../selectors/history.ts";
 import { effectOf, positionOf } from "../selectors/operations.ts";
+import { Workload } from "../selectors/workload.ts";
 import type { DeviceCapabilities } from "../sut/port.ts";
 import type { Case } from "./again.ts";
 import type { DumpedViolation } from "./dump.ts";
-import { controlSteps } from "./explain-control.ts";
+import { controlSteps, snapshotCountOf } from "./explain-control.ts";
+import { drawnState, writtenState } from "./explain-expected.ts";
+import { guessedRecord } from "./explain-resting.ts";
 import { historyOf } from "./history-of.ts";
+import type { Turns } from "./turns.ts";
 
 /** The operation log of a run, as far as there is one. */
 export type RunLogFile = Pick<
@@ -45,6 +47,8 @@ export interface ExplainSource {
   /** Absent if nobody has kept it. */
   readonly promised: Promised | undefined;
   readonly violations: readonly DumpedViolation[];
+  /** Of what the tracker has not: what is expected of a snapshot, whenever it was taken; absent for one never taken. */
+  readonly expected?: ((volume: number, snapshot: number) => SnapshotRecord | undefined) | undefined;
 }
 
 export interface MemorySourceOptions extends Case {
@@ -78,12 +82,16 @@ function clockOf({ documents }: RunMemory): LtsClock | undefined {
 }
 
 /** As it must be once all lts up to `ltsEnd` have gone well. */
-export function sourceOfSeed(what: Case, ltsEnd: number): ExplainSource {
+export function* sourceOfSeed(what: Case, ltsEnd: number): Turns<ExplainSource> {
   const { config, seed } = what;
   const history = historyOf(what);
-  const tracker = Tracker.resumed(expectedState(history, config, ltsEnd));
+  const { state, expected } =
+    history instanceof Workload
+      ? yield* drawnState(history, config, ltsEnd)
+      : { state: yield* writtenState(history, config, ltsEnd), expected: undefined };
+  const tracker = Tracker.resumed({ ...nothingUnusual, ...state, ltsReserved: ltsEnd, ltsComplete: ltsEnd });
   return {
-    ...{ config, seed, history, tracker, ltsEnd },
+    ...{ config, seed, history, tracker, ltsEnd, expected },
     basis: "seed",
     clock: undefined,
     log: undefined,
@@ -119,8 +127,18 @@ export function snapshotOf(
 ): KnownSnapshot | undefined {
   for (const record of recordsOf(source, volume))
     if (record.snapshot === snapshot) return { record, isCutKept: true };
-  const { history, config, ltsEnd, tracker } = source;
+  const { history, config, ltsEnd, tracker, expected } = source;
+  if (expected !== undefined) {
+    const record = expected(volume, snapshot);
+    return record === undefined ? undefined : { record, isCutKept: true };
+  }
   const rollbacks = tracker.rollbacksOf(volume);
+  if (history instanceof Workload) {
+    if (snapshot >= snapshotCountOf(history, config, ltsEnd)) return undefined;
+    const lts = history.control.snapshots.ltsOf(snapshot);
+    if (rollbacks.length === 0)
+      return { record: guessedRecord({ snapshot, volume, lts, branch: 0 }), isCutKept: false };
+  }
   let branch = 0;
   for (const { lts, step } of controlSteps(history, config, ltsEnd)) {
     if (step.kind === "rollback" && rollbacks[branch]?.record.snapshot === step.snapshot) branch++;
@@ -130,15 +148,6 @@ export function snapshotOf(
   return undefined;
 }
 
-/** A snapshot of which only the schedule is known. */
-export function guessedRecord(
-  about: Pick<SnapshotRecord, "snapshot" | "volume" | "lts" | "branch">,
-): SnapshotRecord {
-  // Whatever is out of the ordinary, and ended before or after it, leaves it open.
-  const submitted = Number.MAX_SAFE_INTEGER - 1;
-  return restingRecord(about, { submitted, completed: submitted + 1 });
-}
-
 /** What ended, or may have been begun, when nobody was there any more to see it end. */
 function* positionsBetween(history: History, ltsComplete: number, ltsReserved: number): Generator<number> {
   for (let lts = ltsComplete + 1; lts <= ltsReserved; lts++)
@@ -146,50 +155,4 @@ function* positionsBetween(history: History, ltsComplete: number, ltsReserved: n
       if (effectOf(kind) !== "none") yield positionOf(lts, operationId);
 }
 
-function expectedState(history: History, config: Config, ltsEnd: number) {
-  const snapshots: SnapshotRecord[] = [];
-  const rollbacks: RollbackRecord[] = [];
-  let event = 0;
-  for (const { lts, step } of controlSteps(history, config, ltsEnd)) {
-    const volumes = history.geometry.volumeBlocks.keys();
-    if (step.kind === "snapshot")
-      for (const volume of volumes) {
-        const branch = rollbacks.filter((rollback) => rollback.volume === volume).length;
-        const call = { submitted: ++event, completed: ++event };
-        snapshots.push(restingRecord({ snapshot: step.snapshot, volume, lts, branch }, call));
-      }
-    else if (step.kind === "rollback")
-      for (const volume of volumes) {
-        const record = snapshots.find((one) => one.volume === volume && one.snapshot === step.snapshot);
-        if (record !== undefined) rollbacks.push({ volume, afterLts: lts, record });
-      }
-  }
-  return {
-    event,
-    ltsReserved: ltsEnd,
-    ltsComplete: ltsEnd,
-    exceptions: [] as OperationTimes[],
-    decisions: [],
-    snapshots,
-    rollbacks,
-  };
-}
-
-/** A snapshot that was taken while nothing was under way, and all up to its lts was complete. */
-function restingRecord(
-  { snapshot, volume, lts, branch }: Pick<SnapshotRecord, "snapshot" | "volume" | "lts" | "branch">,
-  { submitted, completed }: { readonly submitted: number; readonly completed: number },
-): SnapshotRecord {
-  return {
-    ...{ snapshot, volume, lts, branch },
-    name: `snapshot ${snapshot}`,
-    submittedEvent: submitted,
-    completedEvent: completed,
-    ltsBefore: lts,
-    ltsMax: lts,
-    inside: new Set(),
-    open: new Map(),
-    shown: new Map(),
-    cut: Cut.within({ submitted, completed }),
-  };
-}
+const nothingUnusual = { exceptions: [], decisions: [] };

@@ -11,16 +11,12 @@ import { stepWords } from "../runner/step-words.ts";
 import type { ControlStep } from "../selectors/control-schedule.ts";
 import type { OperationKind } from "../selectors/operations.ts";
 import { BlockStates, segmentOf } from "./explain-candidates.ts";
-import { controlSteps } from "./explain-control.ts";
+import { ltsWithSteps } from "./explain-control.ts";
 import { type Report, reportOf } from "./explain-diffs.ts";
 import type { BlockOperation, BlockPlace } from "./explain-operations.ts";
-import {
-  type ExplainSource,
-  guessedRecord,
-  isSequential,
-  recordsOf,
-  type RunLogFile,
-} from "./explain-source.ts";
+import { guessedRecord } from "./explain-resting.ts";
+import { type ExplainSource, isSequential, recordsOf, type RunLogFile } from "./explain-source.ts";
+import { firstIndex } from "./first-index.ts";
 
 /** What a control step has to do with the block. */
 export interface ControlAbout {
@@ -78,9 +74,12 @@ export class StepsOf {
   readonly #operations: readonly BlockOperation[];
   readonly #states: BlockStates;
   readonly #records: ReadonlyMap<number, SnapshotRecord>;
-  /** Of snapshots whose cut nobody keeps, as if it had been taken at rest. */
+  /** When snapshots were taken of which there is no record. */
+  readonly #taken = new Map<number, { readonly lts: number; readonly branch: number }>();
+  /** Of such snapshots, as if they had been taken at rest. */
   readonly #guessed = new Map<number, SnapshotRecord>();
-  readonly #snapshotLts = new Map<number, number>();
+  /** The highest event that an operation, or one before it, was submitted at; −∞ where nobody knows. */
+  readonly #submittedMax: readonly number[];
   readonly #log: StepLog | undefined;
   #rollbackCount = 0;
 
@@ -92,22 +91,26 @@ export class StepsOf {
     const records = [...recordsOf(source, place.volume)];
     this.#log = source.log === undefined ? undefined : new StepLog(source.log);
     this.#records = new Map(records.map((record) => [record.snapshot, record]));
+    let max = Number.NEGATIVE_INFINITY;
+    this.#submittedMax = operations.map(({ events }) => (max = Math.max(max, events?.submitted ?? max)));
   }
 
-  all(): readonly PlacedControl[] {
+  /** Oldest first; now and then nothing, where it may be left alone for a while. */
+  *inOrder(): Generator<PlacedControl | undefined> {
     const { history, config, ltsEnd } = this.#source;
-    const placed: PlacedControl[] = [];
     let after = 0;
-    for (const { lts, step } of controlSteps(history, config, ltsEnd)) {
-      const found = this.#placed(lts, step);
-      if (found === undefined) continue;
-      if (this.#log?.isMissing(lts, step) === true) continue;
-      const logged = this.#log?.of(lts, step);
-      // Steps follow one another, whatever goes on beside them.
-      after = Math.max(after, found.after, logged === undefined ? 0 : this.#countBefore(logged));
-      placed.push({ lts, step, logged, after, about: found.about });
+    for (const lts of ltsWithSteps(history, config, ltsEnd)) {
+      yield undefined;
+      for (const step of history.control.stepsAfter(lts)) {
+        const found = this.#placed(lts, step);
+        if (found === undefined) continue;
+        if (this.#log?.isMissing(lts, step) === true) continue;
+        const logged = this.#log?.of(lts, step);
+        // Steps follow one another, whatever goes on beside them.
+        after = Math.max(after, found.after, logged === undefined ? 0 : this.#countBefore(logged));
+        yield { lts, step, logged, after, about: found.about };
+      }
     }
-    return placed;
   }
 
   #placed(lts: number, step: ControlStep): Pick<PlacedControl, "after" | "about"> | undefined {
@@ -115,9 +118,9 @@ export class StepsOf {
     const after = this.#countUpTo(lts);
     switch (step.kind) {
       case "snapshot": {
-        this.#snapshotLts.set(step.snapshot, lts);
         const record = this.#records.get(step.snapshot);
-        if (record === undefined) this.#guess(step.snapshot, lts);
+        if (record === undefined && this.#source.expected === undefined)
+          this.#taken.set(step.snapshot, { lts, branch: this.#rollbackCount });
         return {
           after: record === undefined ? after : this.#countInside(record),
           about: () => this.#snapshot(step.snapshot),
@@ -131,8 +134,7 @@ export class StepsOf {
         return { after, about: () => ({ report: this.#report(step.snapshot, step.base) }) };
       case "clone": {
         if (!checks.clones) return undefined;
-        const snapshotLts = this.#snapshotLts.get(step.snapshot);
-        return { after, about: () => this.#clone(step.clone, snapshotLts ?? lts) };
+        return { after, about: () => this.#clone(step.clone, this.#ltsOf(step.snapshot) ?? lts) };
       }
       case "rollback":
         return this.#rollback(step.snapshot, after);
@@ -155,7 +157,7 @@ export class StepsOf {
 
   #snapshot(snapshot: number): ControlAbout {
     const record = this.#recordOf(snapshot);
-    const isCutKept = this.#records.has(snapshot);
+    const isCutKept = this.#isCutKept(snapshot);
     const view = snapshotView(this.#source.tracker, record);
     return {
       holds: this.#states.allowed(view).map(({ state }) => state),
@@ -169,7 +171,7 @@ export class StepsOf {
   #report(snapshot: number, base: number | undefined): Report {
     const numbers = base === undefined ? [snapshot] : [snapshot, base];
     // Where the cut of one is not known, either may be right.
-    const isSure = isSequential(this.#source) || numbers.every((one) => this.#records.has(one));
+    const isSure = isSequential(this.#source) || numbers.every((one) => this.#isCutKept(one));
     const report = reportOf(this.#source, this.#states, this.#place, {
       snapshot: this.#recordOf(snapshot),
       base: base === undefined ? undefined : this.#recordOf(base),
@@ -232,36 +234,43 @@ export class StepsOf {
   }
 
   #recordOf(snapshot: number): SnapshotRecord {
-    return this.#records.get(snapshot) ?? this.#guessed.get(snapshot)!;
+    const { volume } = this.#place;
+    let record =
+      this.#records.get(snapshot) ?? this.#source.expected?.(volume, snapshot) ?? this.#guessed.get(snapshot);
+    if (record === undefined) {
+      record = guessedRecord({ snapshot, volume, ...this.#taken.get(snapshot)! });
+      this.#guessed.set(snapshot, record);
+    }
+    return record;
   }
 
-  #guess(snapshot: number, lts: number): void {
-    const { volume } = this.#place;
-    this.#guessed.set(snapshot, guessedRecord({ snapshot, volume, lts, branch: this.#rollbackCount }));
+  #ltsOf(snapshot: number): number | undefined {
+    const record = this.#records.get(snapshot) ?? this.#source.expected?.(this.#place.volume, snapshot);
+    return record?.lts ?? this.#taken.get(snapshot)?.lts;
+  }
+
+  #isCutKept(snapshot: number): boolean {
+    return this.#records.has(snapshot) || this.#source.expected !== undefined;
   }
 
   #countUpTo(lts: number): number {
-    const index = this.#operations.findIndex((operation) => operation.lts > lts);
-    return index < 0 ? this.#operations.length : index;
+    return firstIndex(this.#operations.length, (index) => this.#operations[index]!.lts > lts);
   }
 
   /** Operations that were submitted before a step began. */
   #countBefore({ submittedEvent }: LoggedStep): number {
-    const isLater = ({ events }: BlockOperation): boolean =>
-      events !== undefined && events.submitted > submittedEvent;
-    const index = this.#operations.findIndex(isLater);
-    if (index >= 0) return index;
+    const { length } = this.#operations;
+    const index = firstIndex(length, (at) => this.#submittedMax[at]! > submittedEvent);
+    if (index < length) return index;
     return this.#operations.at(-1)?.events === undefined ? 0 : this.#operations.length;
   }
 
   /** Operations that were submitted before the call of a snapshot was. */
   #countInside({ ltsBefore, inside, open, submittedEvent }: SnapshotRecord): number {
-    const index = this.#operations.findIndex(
-      ({ lts, position }) =>
-        lts > ltsBefore &&
-        !inside.has(position) &&
-        (open.get(position)?.submitted ?? Number.POSITIVE_INFINITY) > submittedEvent,
-    );
-    return index < 0 ? this.#operations.length : index;
+    const isInside = ({ position }: BlockOperation): boolean =>
+      inside.has(position) || (open.get(position)?.submitted ?? Number.POSITIVE_INFINITY) <= submittedEvent;
+    let index = this.#countUpTo(ltsBefore);
+    while (index < this.#operations.length && isInside(this.#operations[index]!)) index++;
+    return index;
   }
 }

@@ -6,7 +6,7 @@
 import { describeViolation, type Violation } from "../model/violation.ts";
 import { stepWords } from "../runner/step-words.ts";
 import { positionOf } from "../selectors/operations.ts";
-import { counted } from "../sut/initiator/wording.ts";
+import { counted } from "../sut/wording.ts";
 import type { Explanation } from "./explain.ts";
 import { type CandidateValue, stateName } from "./explain-candidates.ts";
 import type { Found } from "./explain-evidence.ts";

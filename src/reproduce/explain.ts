@@ -5,15 +5,19 @@
  */
 import { snapshotView, type View, volumeView } from "../model/view.ts";
 import type { Violation } from "../model/violation.ts";
+import type { Config } from "../runner/config/schema.ts";
 import type { BlockExhibit, Exhibit } from "../runner/exhibit.ts";
+import type { History } from "../selectors/history.ts";
+import { Workload } from "../selectors/workload.ts";
 import { BlockStates, type CandidateValue } from "./explain-candidates.ts";
-import { controlSteps } from "./explain-control.ts";
+import { controlSteps, snapshotCountOf } from "./explain-control.ts";
 import { drawing } from "./explain-drawing.ts";
 import { type Found, foundIn } from "./explain-evidence.ts";
 import { concerns, type Life, lifeOf } from "./explain-life.ts";
 import { type BlockPlace, placeOf, QuestionError } from "./explain-operations.ts";
 import { type ExplainSource, isSequential, snapshotOf } from "./explain-source.ts";
 import { isDrawn, witnessRows } from "./explain-witness.ts";
+import { inTurns } from "./turns.ts";
 
 export interface Question {
   readonly volume: number;
@@ -55,8 +59,16 @@ export interface Explanation {
 /** Snapshots that are named to whoever asks for another. */
 const namedMax = 12;
 
-/** @throws {QuestionError} */
-export async function explainBlock(source: ExplainSource, question: Question): Promise<Explanation> {
+/**
+ * @param signal - Gives up what is under way.
+ * @throws {QuestionError}
+ * @throws What the signal was aborted with.
+ */
+export async function explainBlock(
+  source: ExplainSource,
+  question: Question,
+  signal?: AbortSignal,
+): Promise<Explanation> {
   const place = placeOf(source, question.volume, question.block);
   if (question.snapshot !== undefined) expectSnapshot(source, place, question.snapshot);
   const dumped = source.violations.find(
@@ -80,8 +92,8 @@ export async function explainBlock(source: ExplainSource, question: Question): P
         ? {}
         : { around: { lts: point.ltsMax } }
       : { around: { snapshot: point.snapshot } };
-  const life = lifeOf(source, place, { last: question.last, ...around });
-  const atRest = new BlockStates(source, place).values(view, life.operations);
+  const life = await inTurns(lifeOf(source, place, { last: question.last, ...around }), signal);
+  const atRest = await inTurns(new BlockStates(source, place).values(view, life.operations), signal);
   const values = point.isLive ? atRest.map((value) => judgedLive(value, seen!.allowed)) : atRest;
   const found =
     seen === undefined ? undefined : foundIn(source, place, { bytes: seen.found, values, violation });
@@ -139,10 +151,7 @@ function expectSnapshot(source: ExplainSource, { volume, block }: BlockPlace, sn
   const { history, config, ltsEnd } = source;
   const known = snapshotOf(source, volume, snapshot);
   if (known === undefined) {
-    const taken: number[] = [];
-    for (const { step } of controlSteps(history, config, ltsEnd))
-      if (step.kind === "snapshot") taken.push(step.snapshot);
-    throw new QuestionError(`snapshot ${snapshot}: the run ${takenText(taken)}`);
+    throw new QuestionError(`snapshot ${snapshot}: the run ${takenText(takenIn(history, config, ltsEnd))}`);
   }
   const blocks = history.sizes.blockCountAt(volume, known.record.lts);
   if (block >= blocks)
@@ -151,10 +160,20 @@ function expectSnapshot(source: ExplainSource, { volume, block }: BlockPlace, sn
     );
 }
 
-function takenText(taken: readonly number[]): string {
-  if (taken.length === 0) return "has taken none";
-  const isRange = taken.every((number, index) => number === taken[0]! + index);
-  if (isRange && taken.length > 1) return `has taken snapshots ${taken[0]} to ${taken.at(-1)}`;
+/** Numbers of the snapshots that were taken: how many if they count from 0, or each. */
+function takenIn(history: History, config: Config, ltsEnd: number): number | readonly number[] {
+  if (history instanceof Workload) return snapshotCountOf(history, config, ltsEnd);
+  const taken: number[] = [];
+  for (const { step } of controlSteps(history, config, ltsEnd))
+    if (step.kind === "snapshot") taken.push(step.snapshot);
+  return taken.every((number, index) => number === index) ? taken.length : taken;
+}
+
+function takenText(taken: number | readonly number[]): string {
+  if (typeof taken === "number")
+    return taken === 0
+      ? "has taken none"
+      : `has taken ${taken === 1 ? "snapshot 0" : `snapshots 0 to ${taken - 1}`}`;
   const named = taken.slice(-namedMax).join(", ");
   return taken.length > namedMax
     ? `has taken ${taken.length}, the last of them ${named}`

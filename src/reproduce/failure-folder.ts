@@ -53,14 +53,21 @@ export interface FailureContext {
 const keptMax = 100;
 /** Operations in flight or in doubt that are listed, of each. */
 const operationsMax = 1000;
-/** Bytes of exhibits that may wait for the disk; what is beyond loses the range that was read with it. */
+/**
+ * Bytes of exhibits that may wait for the disk; beyond them, a block loses the range that was read with it, and the
+ * answers of a diff are not kept.
+ */
 const waitingBytesMax = 128 * 2 ** 20;
+/** What each range of an answer, and each run of blocks, takes beside its bits; roughly. */
+const partBytes = 64;
 
 /** A violation that is kept, and what became of its exhibit. */
 interface Kept {
   readonly violation: Violation;
   /** Until it is written, or can not be. */
   waiting: Exhibit | undefined;
+  /** That wait with it; 0 if another one waits with the same exhibit. */
+  readonly waitingBytes: number;
   written: ExhibitJson | undefined;
 }
 
@@ -97,6 +104,11 @@ export class FailureFolder {
     return this.#files?.path;
   }
 
+  /** What it lacks, in words; all of it once it is finished. */
+  get missing(): readonly string[] {
+    return this.#missing;
+  }
+
   /** Adds a violation; its files are written in the background, in order. See {@link FailureFolder.finish}. */
   add(violation: Violation, exhibit: Exhibit | undefined, run: Run): void {
     if (this.#kept.length >= keptMax) {
@@ -104,7 +116,10 @@ export class FailureFolder {
       return;
     }
     this.#first ??= firstLook(run);
-    this.#kept.push({ violation, waiting: this.#bounded(exhibit), written: undefined });
+    const waiting = this.#bounded(exhibit);
+    const waitingBytes = waiting === undefined || this.#isWaiting(waiting) ? 0 : bytesOf(waiting);
+    this.#waitingBytes += waitingBytes;
+    this.#kept.push({ violation, waiting, waitingBytes, written: undefined });
     this.#writing = this.#writing
       .then(() => this.#writeRound(run))
       .catch((error: unknown) => {
@@ -177,7 +192,7 @@ export class FailureFolder {
       this.#missing.push(`what was seen of violation ${about.number}: ${messageOf(error)}`);
     }
     kept.waiting = undefined;
-    this.#waitingBytes -= bytesOf(waiting);
+    this.#waitingBytes -= kept.waitingBytes;
   }
 
   async #writeHistory(run: Run, files: DumpFiles): Promise<void> {
@@ -299,17 +314,18 @@ export class FailureFolder {
 
   /** An exhibit, without what there is no room for. */
   #bounded(exhibit: Exhibit | undefined): Exhibit | undefined {
-    if (exhibit === undefined) return undefined;
-    if (this.#waitingBytes + bytesOf(exhibit) > waitingBytesMax && exhibit.kind === "block") {
-      const { judged: _judged, ...rest } = exhibit;
-      this.#missing.push(
-        `what was read with the block of violation ${this.#kept.length}: too much was waiting for the disk`,
-      );
-      this.#waitingBytes += bytesOf(rest);
-      return rest;
-    }
-    this.#waitingBytes += bytesOf(exhibit);
-    return exhibit;
+    if (exhibit === undefined || this.#isWaiting(exhibit)) return exhibit;
+    if (this.#waitingBytes + bytesOf(exhibit) <= waitingBytesMax) return exhibit;
+    const lacks = exhibit.kind === "diff" ? "the answers of the diff" : "what was read with the block";
+    this.#missing.push(`${lacks} of violation ${this.#kept.length}: too much was waiting for the disk`);
+    if (exhibit.kind === "diff") return undefined;
+    const { judged: _judged, ...rest } = exhibit;
+    return rest;
+  }
+
+  /** All violations of one diff share an exhibit. */
+  #isWaiting(exhibit: Exhibit): boolean {
+    return this.#kept.some(({ waiting }) => waiting === exhibit);
   }
 
   #create({ config, seed }: Run): Promise<DumpFiles> {
@@ -402,7 +418,13 @@ function imageJson({ file, volume, snapshot, unread }: ImageEntry): FailureJson[
 }
 
 function bytesOf(exhibit: Exhibit): number {
-  if (exhibit.kind === "diff") return 0;
+  if (exhibit.kind === "diff") {
+    const { pages, again = [], reportedByParts = [] } = exhibit;
+    let bytes = reportedByParts.length * partBytes;
+    for (const { ranges } of [...pages, ...again])
+      for (const { bitmap } of ranges) bytes += bitmap.length + partBytes;
+    return bytes;
+  }
   return exhibit.found.length + (exhibit.reread?.length ?? 0) + (exhibit.judged?.bytes.length ?? 0);
 }
 

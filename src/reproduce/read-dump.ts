@@ -23,6 +23,7 @@ import {
   type DumpedViolation,
   DumpError,
   type FileEntry,
+  type ImageEntry,
 } from "./dump.ts";
 import { entryOf } from "./dump-files.ts";
 import {
@@ -74,15 +75,16 @@ export async function readDump(
   const lost: string[] = [];
   const violations = failure.violations.map(({ exhibit, ...violation }, number): DumpedViolation => {
     if (exhibit === undefined) return { violation, exhibit: undefined };
-    const { needed, optional } = filesOf(exhibit);
-    for (const name of [...needed, ...optional])
+    for (const name of filesOf(exhibit))
       if (!isThere(name)) {
         missing.push(`${name}, of violation ${number}: is not in the folder as it was written`);
         lost.push(name);
       }
+    const left = withoutFiles(exhibit, isThere);
+    if (left === undefined) return { violation, exhibit: undefined };
     return {
       violation,
-      exhibit: needed.every(isThere) ? exhibitOf(path, files, withoutFiles(exhibit, isThere)) : undefined,
+      exhibit: exhibitOf(left, { path, files, blockSizeBytes: config.geometry.blockSize }),
     };
   });
   if (lost.length > 0) warnings.push(`${path}: ${lostText([...new Set(lost)])}`);
@@ -104,6 +106,7 @@ export async function readDump(
     inDoubt: failure.inDoubt,
     unexplainedCount: failure.unexplainedCount,
     violations,
+    unwritten: failure.missing,
     missing,
     warnings,
     files,
@@ -165,24 +168,35 @@ export async function operationLogOf({
  * The images of volumes and snapshots; absent if there are none. Reads all of them once, to hold them against their
  * hashes.
  *
- * @throws {DumpError} If one of them is not there, or not as it was written.
+ * @param onDamaged - Told of each that is not there, or not as it was written; the others are given back.
+ * @throws {DumpError} If there is one, and nobody is told.
  */
-export async function imageOf({
-  path,
-  files,
-  images,
-}: Pick<Dump, "path" | "files" | "images">): Promise<readonly DumpedImage[] | undefined> {
-  if (images.length === 0) return undefined;
+export async function imageOf(
+  dump: Pick<Dump, "path" | "files" | "images">,
+  onDamaged?: (error: DumpError) => void,
+): Promise<readonly DumpedImage[] | undefined> {
+  if (dump.images.length === 0) return undefined;
   const found: DumpedImage[] = [];
-  const without = "reproduce it on a new target, or on the live one, instead";
-  for (const image of images) {
-    const entry = files.get(image.file);
-    if (entry === undefined)
-      throw problem(path, image.file, `is not listed in ${fileNames.failure}`, without);
-    await expectAsWritten(path, image.file, entry, without);
-    found.push({ ...image, path: join(path, image.file), bytes: entry.bytes });
+  for (const image of dump.images) {
+    try {
+      found.push(await dumpedImage(dump, image));
+    } catch (error) {
+      if (onDamaged === undefined || !(error instanceof DumpError)) throw error;
+      onDamaged(error);
+    }
   }
   return found;
+}
+
+async function dumpedImage(
+  { path, files }: Pick<Dump, "path" | "files">,
+  image: ImageEntry,
+): Promise<DumpedImage> {
+  const without = "reproduce it on a new target, or on the live one, instead";
+  const entry = files.get(image.file);
+  if (entry === undefined) throw problem(path, image.file, `is not listed in ${fileNames.failure}`, without);
+  await expectAsWritten(path, image.file, entry, without);
+  return { ...image, path: join(path, image.file), bytes: entry.bytes };
 }
 
 type Edited = (file: string, what: string) => void;
@@ -302,8 +316,7 @@ async function sizesOf(
   const there = new Set<string>();
   for (const { exhibit } of violations) {
     if (exhibit === undefined) continue;
-    const { needed, optional } = filesOf(exhibit);
-    for (const name of [...needed, ...optional]) {
+    for (const name of filesOf(exhibit)) {
       const bytes = files.get(name)?.bytes;
       if (bytes !== undefined && (await sizeOf(join(path, name))) === bytes) there.add(name);
     }
@@ -312,9 +325,8 @@ async function sizesOf(
 }
 
 function exhibitOf(
-  path: string,
-  files: ReadonlyMap<string, FileEntry>,
   json: ExhibitJson,
+  { path, files, blockSizeBytes }: Pick<Dump, "path" | "files"> & { readonly blockSizeBytes: number },
 ): NonNullable<DumpedViolation["exhibit"]> {
   const without = "the run can be performed again without it";
   const read = async (name: string): Promise<Uint8Array> => {
@@ -325,7 +337,7 @@ function exhibitOf(
   };
   return async () => {
     try {
-      return await readExhibit(json, read);
+      return await readExhibit(json, { read, blockSizeBytes });
     } catch (error) {
       throw asProblem(error, path, json.kind === "diff" ? json.answers : json.found, without);
     }

@@ -3,6 +3,7 @@
  *
  * @packageDocumentation
  */
+import type { BlockRun } from "../model/block-set.ts";
 import type { AnswerPage } from "../model/diff-contract.ts";
 import type { WrongBlock } from "../model/content-checker.ts";
 
@@ -58,8 +59,8 @@ export interface DiffExhibit {
   readonly again?: readonly AnswerPage[];
   /** The base had been deleted, so that any answer is wrong. */
   readonly isBaseDeleted: boolean;
-  /** Answers over the steps of the span, if it was compared with them: blocks of all of them, ascending. */
-  readonly reportedByParts?: readonly number[];
+  /** Answers over the steps of the span, if it was compared with them: blocks of all of them, as runs, ascending. */
+  readonly reportedByParts?: readonly BlockRun[];
 }
 
 /** What was read beside a wrong block is kept up to this many bytes. */

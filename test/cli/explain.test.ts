@@ -18,12 +18,22 @@ snapshots: { every: 10, keep: 2 }
 runner: { kind: sequential, lts: 60 }
 target: { kind: memory }
 `;
+/** Volumes that grow, with more snapshots than anyone would want to keep in memory. */
+const many = join(directory, "many.yml");
+const manyText = `
+geometry: { volumes: 3, volumeSize: 1MiB, blockSize: 512, extentSize: 32KiB, growth: { start: 1/2, every: 40 } }
+snapshots: { every: 20, rollback: 1/8 }
+checks: { secondVolume: false }
+runner: { kind: concurrent, depth: 4 }
+target: { kind: memory }
+`;
 /** Of a class of which a snapshot lacks a write, so that reads of it find the one before. */
 let dump = "";
 const run = join(directory, "run");
 
 beforeAll(async () => {
   writeFileSync(config, configText);
+  writeFileSync(many, manyText);
   const { path } = await dumpClass({
     entry: builtClass("M43"),
     seed: 3n,
@@ -42,7 +52,7 @@ beforeAll(async () => {
 afterAll(() => rmSync(directory, { recursive: true }));
 afterEach(() => void vi.restoreAllMocks());
 
-async function told(path: string | undefined, flags: ExplainFlags = {}) {
+async function told(path: string | undefined, flags: ExplainFlags = {}, signal?: AbortSignal) {
   let [out, err] = ["", ""];
   vi.spyOn(process.stdout, "write").mockImplementation((text) => {
     out += String(text);
@@ -52,7 +62,7 @@ async function told(path: string | undefined, flags: ExplainFlags = {}) {
     err += String(text);
     return true;
   });
-  const code = await explain({ path, flags, version: "1.2.3" });
+  const code = await explain({ path, flags, version: "1.2.3", ...(signal && { signal }) });
   vi.restoreAllMocks();
   return { code, out, err };
 }
@@ -107,6 +117,36 @@ describe("harrow explain", () => {
     const allowed = ({ out }: { readonly out: string }) =>
       JSON.parse(out).values.filter(({ isAllowed }: { isAllowed: boolean }) => isAllowed);
     expect(allowed(ofSeed)).toEqual(allowed(ofRun));
+  });
+
+  test("tells the end of a long history in seconds, and counts what comes before", async () => {
+    const long = { config: many, seed: "1", lts: "1000000", block: "100", last: "3" };
+    const begun = performance.now();
+    const { code, out } = await told(undefined, { ...long, json: true });
+    expect(performance.now() - begun).toBeLessThan(10_000);
+    expect(code).toBe(0);
+    const { life, omittedBefore, values } = JSON.parse(out);
+    expect(life).toHaveLength(3);
+    expect(omittedBefore.operations).toBeGreaterThan(5_000);
+    expect(omittedBefore.steps).toBeGreaterThan(100_000);
+    expect(values.filter(({ isAllowed }: { isAllowed: boolean }) => isAllowed)).toHaveLength(1);
+  }, 20_000);
+
+  test("tells of a snapshot of long ago what it would have told when it was taken", async () => {
+    const asked = { config: many, seed: "1", block: "100", snapshot: "30", last: "4" };
+    const later = await told(undefined, { ...asked, lts: "100000" });
+    const soon = await told(undefined, { ...asked, lts: "700" });
+    const events = ({ out }: { readonly out: string }) => /\n {2}\S[^…]*?\n(?= {2}…)/.exec(out)?.[0];
+    expect(events(later)).toMatch(/ snapshot 30, .* holds /);
+    expect(events(later)).toBe(events(soon));
+  });
+
+  test("is interrupted while it goes through a history that has no end in sight", async () => {
+    const endless = { config: many, seed: "1", lts: String(2 ** 40), block: "100" };
+    const begun = performance.now();
+    const { code, out, err } = await told(undefined, endless, AbortSignal.timeout(100));
+    expect({ code, out, err }).toEqual({ code: 130, out: "", err: "" });
+    expect(performance.now() - begun).toBeLessThan(3_000);
   });
 
   const refused: Record<string, [() => string | undefined, ExplainFlags, RegExp]> = {

@@ -350,7 +350,7 @@ describe("a failure folder", () => {
     expect(files.filter((file) => file.startsWith("observed-"))).toHaveLength(result.violations.length);
     expect(files.filter((file) => file.endsWith(".unfinished"))).toEqual([]);
     const failure = JSON.parse(await readFile(join(failures, name!, "failure.json"), "utf8"));
-    expect(failure.violations[0]).toEqual(result.violations[0]);
+    expect(failure.violations[0]).toMatchObject(result.violations[0]);
     expect(await readFile(join(failures, name!, "failure.txt"), "utf8")).toContain(": volume 0, block ");
     expect((await readFile(join(failures, name!, "observed-0.bin"))).length).toBe(4096);
     const again = await harrow("fuzz", join(failures, name!, "run.yml"), "--target", "memory", "--json");

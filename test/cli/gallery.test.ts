@@ -1,7 +1,8 @@
 import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
+import { gallery } from "../../src/cli/gallery.ts";
 import { harrow } from "./harrow.ts";
 
 describe("harrow gallery", () => {
@@ -21,6 +22,26 @@ describe("harrow gallery", () => {
     expect(classes).toHaveLength(1);
     expect(classes[0]).toMatchObject({ id: "M16", killed: true, by: ["quiescent"], diagnosis: "lost-write" });
     expect(code).toBe(0);
+  });
+
+  test("says what the failure folders lack that it leaves", async () => {
+    const failures = mkdtempSync(join(tmpdir(), "harrow-test-"));
+    const spies = [process.stdout, process.stderr].map((stream) =>
+      vi.spyOn(stream, "write").mockReturnValue(true),
+    );
+    try {
+      const { signal } = new AbortController();
+      const flags = { seeds: 1, seed: 1n, failures };
+      const code = await gallery(["M10", "M16"], flags, { version: "0", serveCommand: [], signal });
+      const [stdout, stderr] = spies.map((spy) => spy.mock.calls.map(([text]) => text).join(""));
+      expect(stderr).toMatch(
+        /^M10: the failure folder lacks image\/volume-0\.img: \d+ bytes: an image has at most \d+\n$/,
+      );
+      expect(stdout).toMatch(/^M10 .*\nM16 .*\n$/);
+      expect(code).toBe(0);
+    } finally {
+      for (const spy of spies) spy.mockRestore();
+    }
   });
 
   test("lists what there is without running it", async () => {

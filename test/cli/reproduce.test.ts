@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { type ReproduceFlags, reproduce } from "../../src/cli/reproduce.ts";
 import { dumpClass } from "../../src/gallery/dump-class.ts";
+import { dumpedRun } from "../reproduce/dumped.ts";
 import { builtClass } from "../../src/gallery/ground.ts";
 
 let failures: string;
@@ -101,6 +102,16 @@ test("a folder that can not be used is refused, with the name of the file", asyn
   const refused = await said(damaged, { image: true });
   expect(refused).toMatchObject({ code: 2, stdout: "" });
   expect(refused.stderr).toMatch(/run\.sqlite: is truncated: /);
+});
+
+test("what could not be dumped is told once, and not at length", async () => {
+  const config = { runner: { stopAfterViolations: 10_000 }, checks: { recent: { every: 1 } } };
+  const { path } = await dumpedRun({ failures, config, entry: "M01" });
+  const { stderr } = await said(path!, { image: true, live: true });
+  const lines = stderr.split("\n").filter((line) => line.includes("lacks"));
+  expect(lines).toEqual([
+    expect.stringMatching(/^harrow: \S+ lacks violations beyond the first 100: there were \d+ more$/),
+  ]);
 });
 
 test("an interrupted command says nothing more", async () => {

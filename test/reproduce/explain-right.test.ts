@@ -9,6 +9,7 @@ import { BlockStates } from "../../src/reproduce/explain-candidates.ts";
 import { type Life, lifeOf } from "../../src/reproduce/explain-life.ts";
 import { type BlockOperation, type BlockPlace, placeOf } from "../../src/reproduce/explain-operations.ts";
 import { type ExplainSource, snapshotOf, sourceOfMemory } from "../../src/reproduce/explain-source.ts";
+import { atOnce } from "../../src/reproduce/turns.ts";
 import {
   type OperationLogFile,
   readOperationLog,
@@ -100,7 +101,7 @@ function* explained(
   for (let number = 0; number < blocksPerRun; number++) {
     const volume = choices.below(volumes.length);
     const place = placeOf(source, volume, choices.below(source.history.geometry.volumeBlocks[volume]!));
-    const life = lifeOf(source, place, { last: Number.POSITIVE_INFINITY });
+    const life = atOnce(lifeOf(source, place, { last: Number.POSITIVE_INFINITY }));
     const where = `seed ${seed}, volume ${volume}, block ${place.block}`;
     expect(life.operations.map(deedOf(source, place)), where).toEqual(
       logged.log.deedsOn(`${logged.name}-v${volume}`, place.block).map(comparable),
@@ -132,7 +133,7 @@ function expectValue(
     snapshot === undefined
       ? volumeView(source.tracker, volume, source.ltsEnd)
       : snapshotView(source.tracker, snapshotOf(source, volume, snapshot)!.record);
-  const values = new BlockStates(source, place).values(view, life.operations);
+  const values = atOnce(new BlockStates(source, place).values(view, life.operations));
   const held = digestOf(bytes.subarray(block * size, (block + 1) * size));
   const allowed = new Set(
     values.filter(({ isAllowed }) => isAllowed).map(({ state }) => contentAt(source, place, state)),

@@ -19,6 +19,7 @@ import {
 } from "../../src/reproduce/explain-source.ts";
 import { explanationText } from "../../src/reproduce/explain-text.ts";
 import { historyOf } from "../../src/reproduce/history-of.ts";
+import { atOnce } from "../../src/reproduce/turns.ts";
 import { parseConfig } from "../../src/runner/config/load.ts";
 
 const geometry = new Geometry({ blockSizeBytes: 512, volumeBlocks: [64], extentBlocks: 16 });
@@ -57,7 +58,7 @@ const plan = new HistoryBuilder({ seed: 5n, geometry })
 
 const config = planConfig(plan);
 const written = { config, seed: 5n, plan };
-const fromSeed = sourceOfSeed(written, plan.visits.length - 1);
+const fromSeed = atOnce(sourceOfSeed(written, plan.visits.length - 1));
 
 function explain(source: ExplainSource, question: Partial<Question>): Promise<Explanation> {
   return explainBlock(source, { volume: 0, block: 3, last: 40, ...question });
@@ -250,7 +251,7 @@ describe("a violation", () => {
   };
 
   function found(bytes: (block: Uint8Array) => void): ExplainSource {
-    const source = sourceOfSeed(written, 3);
+    const source = atOnce(sourceOfSeed(written, 3));
     const { run } = source.history;
     const region = run.kernel.allocate(512);
     run.inflate({ volume: 0, block: 3, blockCount: 1, sectorCount: 1 }, region.address, positionOf(0, 0));
@@ -282,7 +283,7 @@ describe("a violation", () => {
 
   test("says so where what was seen can not be read", async () => {
     const exhibit = () => Promise.reject(new Error("observed-0.bin: is missing"));
-    const source = { ...sourceOfSeed(written, 3), violations: [{ violation, exhibit }] };
+    const source = { ...atOnce(sourceOfSeed(written, 3)), violations: [{ violation, exhibit }] };
     expect(await told(source)).toContain("what was found can not be told: observed-0.bin: is missing");
   });
 });

@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { failureSchema } from "../../src/reproduce/dump-format.ts";
+import { FailureFolder } from "../../src/reproduce/failure-folder.ts";
 import { imageOf, memoryOf, operationLogOf, readDump } from "../../src/reproduce/read-dump.ts";
 import { parseConfig } from "../../src/runner/config/load.ts";
 import type { BlockExhibit, Exhibit } from "../../src/runner/exhibit.ts";
@@ -172,6 +173,42 @@ test("keeps both answers of a diff that is wrong", async () => {
   expect(again).not.toEqual(pages);
   const { snapshot } = seen[index]!.violation;
   expect(dump.images.map((image) => image.snapshot)).toContain(snapshot);
+});
+
+test("keeps what the diffs of the parts of a span reported, as runs", async () => {
+  const { path, seen } = await dumpedRun({ failures, entry: "M59" });
+  const index = seen.findIndex(({ violation }) => violation.class === "algebra");
+  const { exhibit } = seen[index]!;
+  const { reportedByParts: runs = [] } = exhibit as Extract<Exhibit, { kind: "diff" }>;
+  expect(runs.length).toBeGreaterThan(1);
+  const ends = runs.map(({ block, blockCount }) => block + blockCount);
+  expect(runs.slice(1).every(({ block }, at) => block > ends[at]!)).toBe(true);
+  const read = await (await readDump(path!)).violations[index]!.exhibit!();
+  expect(plain(read)).toEqual(plain(exhibit));
+});
+
+test("does not let more answers of diffs wait for the disk than there is memory for", async () => {
+  const bitmap = Buffer.alloc(30 * 2 ** 20, 1);
+  const { seen, run } = await dumpedRun({ failures, entry: "H07" });
+  const { violation, exhibit } = seen.find((one) => one.exhibit?.kind === "diff")!;
+  const folder = new FailureFolder({ version });
+  const answers = Array.from({ length: 6 }, () => ({
+    ...(exhibit as Extract<Exhibit, { kind: "diff" }>),
+    again: [],
+    pages: [{ offsetLba: 0, nextOffsetLba: 0, ranges: [{ lbaStart: 0, bitmap }] }],
+  }));
+  // The violations of one diff have one exhibit.
+  for (const one of answers) for (let twice = 0; twice < 2; twice++) folder.add(violation, one, run);
+  await folder.finish(run);
+  const { missing, violations } = await readDump(folder.path!);
+  expect(missing).toEqual(
+    [8, 9, 10, 11].map(
+      (number) => `the answers of the diff of violation ${number}: too much was waiting for the disk`,
+    ),
+  );
+  expect(violations.map((one) => one.exhibit !== undefined)).toEqual(
+    Array.from({ length: 12 }, (_, number) => number < 8),
+  );
 });
 
 test("is not made for a run without a failure", async () => {

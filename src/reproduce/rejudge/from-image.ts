@@ -4,7 +4,7 @@
  * @packageDocumentation
  */
 import type { RunLog } from "../../runner/run-log.ts";
-import { type Dump, type DumpedImage, DumpError } from "../dump.ts";
+import type { Dump, DumpedImage } from "../dump.ts";
 import { imageOf, memoryOf } from "../read-dump.ts";
 import { openDumpTarget, openImage } from "./dump-target.ts";
 import { dumpedRun } from "./dumped-run.ts";
@@ -19,7 +19,7 @@ export interface FromImageOptions {
 }
 
 /**
- * Without images, or with damaged ones, the bytes that were read are judged.
+ * Where there is no image, or a damaged one, the bytes that were read are judged.
  *
  * @throws {DumpError} If the dump does not say what the model knew.
  */
@@ -62,11 +62,8 @@ export async function fromImage(dump: Dump, { log, signal }: FromImageOptions): 
 }
 
 async function usableImages(dump: Dump, log: RunLog): Promise<readonly DumpedImage[]> {
-  try {
-    return (await imageOf(dump)) ?? [];
-  } catch (error) {
-    if (!(error instanceof DumpError)) throw error;
-    log.warn(`${error.message}; the bytes that were read are judged without images`);
-    return [];
-  }
+  const images = await imageOf(dump, ({ message }) =>
+    log.warn(`${message}; what was read of it is judged without that image`),
+  );
+  return images ?? [];
 }

@@ -3,7 +3,7 @@
  *
  * @packageDocumentation
  */
-import { BlockSet } from "../../model/block-set.ts";
+import { type BlockRun, BlockSet } from "../../model/block-set.ts";
 import type { DiffQuestion } from "../../model/diff-checker.ts";
 import type { AnswerPage } from "../../model/diff-contract.ts";
 import type { Violation } from "../../model/violation.ts";
@@ -85,8 +85,8 @@ function forgottenText(snapshot: number): string {
   return `snapshot ${snapshot} was deleted before the run was over, and the model has forgotten its cut`;
 }
 
-function setOf(blocks: readonly number[]): BlockSet {
+function setOf(runs: readonly BlockRun[]): BlockSet {
   const set = new BlockSet();
-  for (const block of blocks) set.add(block);
+  for (const run of runs) set.addRun(run);
   return set;
 }

@@ -42,8 +42,11 @@ export async function judgeUnderLoad(scene: Scene, suspect: Suspect): Promise<Ju
     atRest = error.message;
     if (kind === "target") return notKept(violation, atRest);
   }
-  if (kind === "target")
-    return compared(violation, now, `${atRest}; a read beside other operations can not be asked for again`);
+  if (kind === "target") {
+    const text = `${atRest}; a read beside other operations can not be asked for again`;
+    // That it is right at rest does not say that it was right then.
+    return now === undefined ? notKept(violation, text) : compared(violation, now, text);
+  }
   const version = await versionShown(run, suspect);
   if (version !== undefined)
     return notKept(

@@ -14,8 +14,9 @@ import { dirname, join } from "node:path";
 import { stringify } from "yaml";
 import { describeViolation } from "../../model/violation.ts";
 import type { ConfigInput } from "../../runner/config/schema.ts";
-import { counted } from "../../sut/initiator/wording.ts";
+import { counted } from "../../sut/wording.ts";
 import type { BugNote } from "../dump.ts";
+import { shellWords } from "../shell-words.ts";
 import { ownParts, ownTarget } from "./looks.ts";
 import type { Shrunk } from "./shrink.ts";
 import { unwritable } from "./state.ts";
@@ -71,12 +72,7 @@ export function runCommand(
   { bugFlags = [], setting }: ShrunkContext,
 ): string {
   const moved = bugFlags.length > 0 && setting === "memory" ? ["--target", "embedded"] : [];
-  return ["harrow", "run", history, "--config", config, ...moved, ...bugFlags].map(quoted).join(" ");
-}
-
-/** As a shell takes it for one word. */
-function quoted(word: string): string {
-  return /^[\w./:=+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+  return shellWords(["harrow", "run", history, "--config", config, ...moved, ...bugFlags]);
 }
 
 function headLines(shrunk: Shrunk, { version, seed, bug }: ShrunkContext): readonly string[] {

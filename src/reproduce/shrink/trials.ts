@@ -2,15 +2,17 @@
  * Whether a history fails, on a target that may not show it each time.
  *
  * Where the same run ends the same each time, one try tells. Elsewhere a sequential test decides (Wald, 1945) between
- * two rates: the wanted one, which is half of what the whole was found to fail at, and two fifths of that, or a tenth
- * of it if the whole fails nearly each time, so that few tries are enough. A history that fails at the wanted rate or more
- * often is taken with 95 %, one that fails at that part of it or less is refused with 99 %: it is better to keep an
- * operation too many than to go on with a failure by chance, for the next steps would start from it. Histories in
- * between may go either way; when there were as many tries as are allowed, what was seen to fail at the wanted rate is
- * taken.
+ * two rates: the wanted one, which is half of what the whole was found to fail at, and two fifths of that. A history that
+ * fails at the wanted rate or more often passes with 95 %, one that fails at that part of it or less is refused with 99 %:
+ * it is better to keep an operation too many than to go on with a failure by chance, for the next steps would start from
+ * it. Histories in between may go either way; when there were as many tries as are allowed, what was seen to fail at the
+ * wanted rate passes.
+ *
+ * Of many candidates some are taken by chance, and each would be the start of the next. So what has passed must
+ * show itself once more, in tries of their own, before it is taken.
  *
  * Where tries are dear, and the whole fails each time, what is smaller has to fail nearly each time as well: two tries
- * tell then.
+ * tell then: a tenth of that is refused.
  *
  * @packageDocumentation
  */
@@ -26,12 +28,14 @@ export interface Tally {
 const missedShare = 0.05;
 const noiseShare = 0.01;
 /** Of the wanted rate: what fails so seldom is refused. */
-const refusedPart = { seldom: 2 / 5, often: 1 / 10 };
-/** A wanted rate from which on something fails often. */
-const oftenMin = 0.4;
+const refusedPart = { cheap: 2 / 5, dear: 1 / 10 };
 /** The wanted rate is not below this: it would take too many tries to see it. */
 const wantedMin = 0.05;
 const failuresMin = 2;
+/** What was taken is looked at again, in so many tries as would show so many failures at the wanted rate … */
+const confirmingFailures = 10;
+/** … and must show so many. */
+const confirmingFailuresMin = 6;
 /** Of something that fails each time, where tries are dear: two of them tell. */
 const wantedOfDear = 0.8;
 /** A try that takes so long is dear. */
@@ -58,7 +62,7 @@ export class SequentialTest {
   #tries = 0;
 
   constructor({ wanted, triesMax }: { readonly wanted: number; readonly triesMax: number }) {
-    const refused = wanted * (wanted < oftenMin ? refusedPart.seldom : refusedPart.often);
+    const refused = wanted * (wanted < wantedOfDear ? refusedPart.cheap : refusedPart.dear);
     this.#onFailure = Math.log(wanted / refused);
     this.#onPass = Math.log((1 - wanted) / (1 - refused));
     this.#triesMax = triesMax;
@@ -106,9 +110,17 @@ export class Trials {
       if (isOver()) return undefined;
       last = violation ?? last;
       const verdict = test.add(violation !== undefined);
-      if (verdict !== undefined) return verdict ? last : undefined;
+      if (verdict === false) return undefined;
+      if (verdict) return (await this.#isConfirmed(candidate, wanted)) ? last : undefined;
     }
     return undefined;
+  }
+
+  async #isConfirmed(candidate: Performable, wanted: number): Promise<boolean> {
+    if (wanted >= wantedOfDear) return true;
+    const tries = Math.ceil(confirmingFailures / wanted);
+    const { failures } = await this.tally(candidate, tries, { failuresMax: confirmingFailuresMin });
+    return failures >= confirmingFailuresMin;
   }
 
   /** How often a history fails in some tries; in fewer, if the work is over before. */

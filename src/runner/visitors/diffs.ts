@@ -59,7 +59,7 @@ export class DiffVisitor {
         await this.#checkBehind(violations, snapshot, base);
         const exhibit: DiffExhibit = {
           ...{ kind: "diff", volume, snapshot, base, pages, again, isBaseDeleted: false },
-          ...(parts === undefined ? {} : { reportedByParts: [...parts.blocks()] }),
+          ...(parts === undefined ? {} : { reportedByParts: [...parts.runs()] }),
         };
         for (const violation of violations) this.#run.violation(violation, exhibit);
         continue;

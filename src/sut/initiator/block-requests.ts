@@ -22,7 +22,7 @@ import { parseStatus } from "../nvme/status.ts";
 import { type BlockRange, type Outcome, ok } from "../port.ts";
 import { type CommandSlot, type Loss, type QueueRequest, transferDirection } from "./command-slot.ts";
 import { outcomeOfStatus } from "./outcomes.ts";
-import { counted } from "./wording.ts";
+import { counted } from "../wording.ts";
 
 /** What all commands of a call have in common. */
 export interface CallContext {

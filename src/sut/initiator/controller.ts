@@ -23,7 +23,7 @@ import { OpenDevices } from "./open-devices.ts";
 import { isTold, reconnectDelayMs, type ReconnectPolicy, reconnectPolicyDefault } from "./reconnect.ts";
 import { RequestFifo } from "./request-fifo.ts";
 import { Ticker, ticksOf } from "./ticker.ts";
-import { counted } from "./wording.ts";
+import { counted } from "../wording.ts";
 
 /** Everything but the addresses has a default. */
 export type ControllerOptions = Partial<AssociationOptions> &

@@ -32,7 +32,7 @@ import {
 } from "./block-requests.ts";
 import type { QueueRequest } from "./command-slot.ts";
 import type { NamespaceProperties } from "./namespace-properties.ts";
-import { counted } from "./wording.ts";
+import { counted } from "../wording.ts";
 
 /** What a device needs of its controller. */
 export interface RequestCarrier {

@@ -16,7 +16,7 @@ import {
 } from "../nvme/identify.ts";
 import type { DeviceCapabilities } from "../port.ts";
 import { ControllerError } from "./errors.ts";
-import { counted } from "./wording.ts";
+import { counted } from "../wording.ts";
 
 export interface NamespaceProperties {
   readonly blockCount: number;

@@ -171,8 +171,7 @@ describe("what the dump has lost", () => {
   test("no image, or a damaged one, leaves the bytes that were read", async () => {
     for (const id of ["M16", "M46", "M48"]) {
       const dump = await dumpOfClass(id);
-      const [image] = dump.images;
-      await rm(join(dump.path, image!.file));
+      for (const { file } of dump.images) await rm(join(dump.path, file));
       const warnings: string[] = [];
       const warn = (message: string): void => void warnings.push(message);
       for (const one of [dump, { ...dump, images: [] }]) {
@@ -182,7 +181,9 @@ describe("what the dump has lost", () => {
           /the dump has no image of (volume|snapshot) .*; the bytes that were read, in the dump, show/,
         );
       }
-      expect(warnings).toEqual([expect.stringMatching(/is missing.*judged without images$/)]);
+      expect(warnings).toEqual(
+        dump.images.map(() => expect.stringMatching(/is missing.*judged without that image$/)),
+      );
     }
   });
 
@@ -193,9 +194,32 @@ describe("what the dump has lost", () => {
     expect(first).toMatchObject({ verdict: "again", found: { class: "lost-write" } });
   });
 
+  test("a damaged image takes no other one with it, and is named", async () => {
+    const dump = await dumpOfClass("M16");
+    const [volume] = dump.images;
+    const lost = { ...volume!, file: "image/snapshot-0-0.img", snapshot: 0 };
+    const warnings: string[] = [];
+    const warn = (message: string): void => void warnings.push(message);
+    const damaged = { ...dump, images: [lost, volume!] };
+    const { judgements } = await fromImage(damaged, { log: { ...log, warn }, signal });
+    expect(judgements[0]?.text).toMatch(/^the image holds the bytes that were read/);
+    expect(warnings).toEqual([expect.stringMatching(/image\/snapshot-0-0\.img: .*without that image$/)]);
+  });
+
+  test("without its own file, a block is found in what was read with it", async () => {
+    const dump = await dumpOfClass("M09");
+    const whole = await dump.violations[0]!.exhibit!();
+    await unlink(join(dump.path, "observed-0.bin"));
+    const left = await readDump(dump.path);
+    expect(await left.violations[0]!.exhibit!()).toEqual(whole);
+    const [first] = await judged(left);
+    expect(first).toMatchObject({ verdict: "again", found: { class: dump.violations[0]!.violation.class } });
+  });
+
   test("without the block there is nothing to judge, and the others are judged all the same", async () => {
     const dump = await dumpOfClass("M09");
     await unlink(join(dump.path, "observed-0.bin"));
+    await unlink(join(dump.path, "range-0.bin"));
     const judgements = await judged(await readDump(dump.path));
     expect(verdictsOf(judgements)).toEqual(["not-kept", "again quiescent/lost-write"]);
     expect(judgements[0]?.text).toBe("what was seen of it is not in the dump");

@@ -85,6 +85,28 @@ describe("a file that a run was on", () => {
     expect(different?.text).toMatch(/^the target shows garbage/);
   });
 
+  test("is not called right at rest for what was wrong under load", async () => {
+    const path = join(folder, "under-load");
+    const dump = await dumpOnFile(path);
+    const { violation, exhibit } = dump.violations[0]!;
+    const seen = await exhibit!();
+    if (seen.kind !== "block") throw new Error("expected a block");
+    const live: DumpedViolation = {
+      violation: { ...violation, rule: "exhaustive" },
+      exhibit: () => Promise.resolve({ ...seen, judged: { ...seen.judged!, isLive: true } }),
+    };
+    const underLoad = { ...dump, violations: [live] };
+    expect(verdictsOf(await judged(underLoad))).toEqual(["again exhaustive/lost-write"]);
+
+    await overwrite(path, violation.block, await readFile(join(dump.path, "expected-0-0.bin")));
+    expect(await judged(underLoad)).toMatchObject([
+      {
+        verdict: "not-kept",
+        text: expect.stringMatching(/holds what is right; .* can not be asked for again$/),
+      },
+    ]);
+  });
+
   test("can be gone, and is not made anew", async () => {
     const path = join(folder, "gone");
     const dump = await dumpOnFile(path);
