@@ -10,6 +10,7 @@ import { type Bench, type Comparison, isMet, table } from "./harness.ts";
 import { memoryBench } from "./memory.ts";
 import { rngBench } from "./rng.ts";
 import { runMemoryBench } from "./run-memory.ts";
+import { syncBench } from "./sync.ts";
 import { transportBench } from "./transport.ts";
 import { validateBench } from "./validate.ts";
 
@@ -20,6 +21,7 @@ const benches: readonly Bench[] = [
   validateBench,
   memoryBench,
   fioBench,
+  syncBench,
   runMemoryBench,
 ];
 const usageExitCode = 2;
