@@ -11,6 +11,7 @@ import { memoryBench } from "./memory.ts";
 import { rngBench } from "./rng.ts";
 import { runMemoryBench } from "./run-memory.ts";
 import { syncBench } from "./sync.ts";
+import { scanBench } from "./scan.ts";
 import { transportBench } from "./transport.ts";
 import { validateBench } from "./validate.ts";
 
@@ -23,6 +24,7 @@ const benches: readonly Bench[] = [
   fioBench,
   syncBench,
   runMemoryBench,
+  scanBench,
 ];
 const usageExitCode = 2;
 const interruptedExitCode = 130;

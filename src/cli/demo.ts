@@ -8,11 +8,13 @@ import { checkers } from "../gallery/checkers.ts";
 import { type BuiltClass, type GalleryClass, isBuilt } from "../gallery/mutant.ts";
 import { performTrial, type Trial } from "../gallery/trial.ts";
 import { describeViolation, type Rule } from "../model/violation.ts";
-import { type BugNote, FailureFolder } from "../reproduce/failure-folder.ts";
+import type { BugNote } from "../reproduce/dump.ts";
+import { FailureFolder } from "../reproduce/failure-folder.ts";
 import { ConfigError, parseConfig } from "../runner/config/load.ts";
 import type { Config, ConfigInput } from "../runner/config/schema.ts";
 import { formatBytes } from "../runner/config/units.ts";
 import { OccupiedVolumeError } from "../runner/guard.ts";
+import { counted } from "../sut/initiator/wording.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { isOfTarget, readConfigFile } from "./fuzz.ts";
 import { createLog, type LogLevel } from "./log.ts";
@@ -127,7 +129,7 @@ async function alarm(
   const why = result.targetFailure ?? result.crash?.message;
   if (!signal.aborted)
     print(
-      `no alarm  with seed ${seed}: the fault struck ${struckCount} times${why === undefined ? "" : `; ${why}`}`,
+      `no alarm  with seed ${seed}: the fault struck ${counted(struckCount, "time")}${why === undefined ? "" : `; ${why}`}`,
     );
   return undefined;
 }

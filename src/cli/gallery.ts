@@ -5,14 +5,17 @@
  */
 import { catalogue, classesById } from "../gallery/catalogue.ts";
 import { isAsPromised, runMatrix } from "../gallery/matrix.ts";
-import { isBuilt } from "../gallery/mutant.ts";
+import { dumpClass } from "../gallery/dump-class.ts";
+import { type BuiltClass, isBuilt } from "../gallery/mutant.ts";
 import { galleryJson, galleryMarkdown, galleryText, listText, rowText } from "../gallery/report.ts";
 import { exitCodes } from "./exit-codes.ts";
+import type { CommandContext } from "./options.ts";
 
 export interface GalleryFlags {
   readonly seeds: number;
   readonly seed: bigint;
   readonly list?: true;
+  readonly failures?: string;
   readonly json?: true;
   readonly markdown?: true;
 }
@@ -21,8 +24,9 @@ export interface GalleryFlags {
 export async function gallery(
   ids: readonly string[],
   flags: GalleryFlags,
-  { serveCommand, signal }: { readonly serveCommand: readonly string[]; readonly signal: AbortSignal },
+  context: CommandContext,
 ): Promise<number> {
+  const { serveCommand, signal } = context;
   const unknown = ids.filter((id) => !classesById.has(id.toUpperCase()));
   if (unknown.length > 0) {
     process.stderr.write(
@@ -37,12 +41,14 @@ export async function gallery(
     return exitCodes.consistent;
   }
   const seeds = Array.from({ length: flags.seeds }, (_, index) => flags.seed + BigInt(index));
+  if (flags.failures !== undefined)
+    return leaveFailures(classes.filter(isBuilt), { ...context, seeds, failures: flags.failures });
   const results = await runMatrix({
     classes,
     seeds,
     serveCommand,
     signal,
-    log: { info: () => {}, warn: () => {} },
+    log: silent,
     onClass: (result) => {
       if (!flags.json && !flags.markdown) process.stdout.write(rowText(result));
       else if (isBuilt(result.entry)) process.stderr.write(rowText(result));
@@ -53,4 +59,35 @@ export async function gallery(
   else process.stdout.write(galleryText(results));
   if (signal.aborted) return exitCodes.interrupted;
   return results.every(isAsPromised) ? exitCodes.consistent : exitCodes.violation;
+}
+
+const silent = { info: () => {}, warn: () => {} };
+
+/** Brings each class about until it is found, once a seed, and says where its failure folder is. */
+async function leaveFailures(
+  classes: readonly BuiltClass[],
+  {
+    seeds,
+    failures,
+    version,
+    serveCommand,
+    signal,
+  }: CommandContext & { readonly seeds: readonly bigint[]; readonly failures: string },
+): Promise<number> {
+  let unnoticed = 0;
+  for (const entry of classes)
+    for (const seed of seeds) {
+      if (signal.aborted) return exitCodes.interrupted;
+      const options = { entry, seed, failures, version, serveCommand, signal, log: silent };
+      const { path, problem } = await dumpClass(options);
+      if (problem !== undefined) {
+        process.stderr.write(`${entry.id}: ${problem}\n`);
+        return exitCodes.usage;
+      }
+      if (path === undefined) unnoticed++;
+      process.stdout.write(
+        `${entry.id}  ${entry.title.padEnd(28)} seed ${seed}  ${path ?? "nobody noticed"}\n`,
+      );
+    }
+  return unnoticed === 0 ? exitCodes.consistent : exitCodes.violation;
 }

@@ -5,15 +5,17 @@
  * @packageDocumentation
  */
 import { readFileSync } from "node:fs";
-import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { Command, CommanderError, Option } from "commander";
 import { checkConfigs, printSchema, showConfig } from "./config-commands.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { type DemoFlags, demo } from "./demo.ts";
 import { type GalleryFlags, gallery } from "./gallery.ts";
+import { addFailureCommands } from "./failure-commands.ts";
 import { bugText, type FuzzFlags, fuzz } from "./fuzz.ts";
-import { logLevels } from "./log.ts";
+import { anySeed, cacheSeed, count, logJson, logLevel, port } from "./options.ts";
 import { type RunFlags, runHistory } from "./run.ts";
 import { type ServeFlags, serve } from "./serve.ts";
+import { addSuiteCommands } from "./suite-commands.ts";
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
   version: string;
@@ -48,10 +50,6 @@ const program = new Command("harrow")
   .exitOverride()
   .configureHelp({ showGlobalOptions: true })
   .showHelpAfterError("(harrow --help tells more)");
-
-const logLevel = () =>
-  new Option("--log-level <level>", "what to log to standard error").choices(logLevels).default("warn");
-const logJson = () => new Option("--log-json", "log as lines of JSON");
 
 program
   .command("fuzz")
@@ -91,7 +89,7 @@ program
       "memory",
     ]),
   )
-  .option("--config <conf.yml>", "take target, overwrite, failures and checks of this configuration")
+  .option("--config <conf.yml>", "take target, overwrite, failures, dump and checks of this configuration")
   .option("--bug <class>", "have the embedded target make the mistake of a class of the gallery, such as M42")
   .addOption(new Option("--bug-seed <seed>", "decides where and when it is made (0)").argParser(anySeed))
   .option("--bug-eager", "make it whenever it can be made, not only now and then")
@@ -128,6 +126,17 @@ program
   )
   .addOption(new Option("--bug-seed <seed>", "decides where and when it is made (0)").argParser(anySeed))
   .option("--bug-eager", "make it whenever it can be made, not only now and then")
+  .option("--diff-page-ranges <count>", "most ranges in one page of a diff (10000)", count)
+  .option(
+    "--csi-port <port>",
+    "also serve diffs over gRPC as a CSI driver does, on this port; 0 lets the system choose",
+    port,
+  )
+  .addOption(
+    new Option("--csi-style <style>", "tuples of one block each, or of any length")
+      .choices(["fixed", "variable"])
+      .default("fixed"),
+  )
   .option("--exit-with-parent", "end when standard input closes; its lines bring about faults")
   .addOption(logLevel())
   .addOption(logJson())
@@ -142,11 +151,12 @@ program
   .option(
     "--seeds <count>",
     "runs of each class, each with the fault, without it, and with nobody looking",
-    seedCount,
+    count,
     3,
   )
   .option("--seed <seed>", "the first seed", anySeed, 1n)
   .option("--list", "only say what there is")
+  .option("--failures <dir>", "leave a failure folder of each class, with an image, in this directory")
   .option("--json", "print one JSON object")
   .option("--markdown", "print the table of the README")
   .addHelpText(
@@ -154,7 +164,7 @@ program
     "\nExit codes: 0 all as promised, 1 a class survived, had another name, or was found where nothing should be, 2 bad usage, 130 interrupted.",
   )
   .action(async (classes: string[], flags: GalleryFlags) => {
-    process.exitCode = await gallery(classes, flags, { serveCommand, signal: stop.signal });
+    process.exitCode = await gallery(classes, flags, { version, serveCommand, signal: stop.signal });
   });
 
 program
@@ -175,6 +185,9 @@ program
   .action(async (id: string | undefined, flags: DemoFlags) => {
     process.exitCode = await demo({ id, flags, version, serveCommand, signal: stop.signal });
   });
+
+addSuiteCommands(program, { version, serveCommand, signal: stop.signal });
+addFailureCommands(program, { version, serveCommand, signal: stop.signal });
 
 const config = program.command("config").description("check, show or describe configurations");
 config
@@ -206,31 +219,4 @@ try {
     process.stderr.write(bugText(error));
     process.exitCode = exitCodes.usage;
   }
-}
-
-function port(text: string): number {
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || value > 65_535)
-    throw new InvalidArgumentError("expected a port from 0 to 65535");
-  return value;
-}
-
-function anySeed(text: string): bigint {
-  if (!/^\d{1,20}$/.test(text) || BigInt(text) >= 2n ** 64n)
-    throw new InvalidArgumentError("expected an integer from 0 to 2^64 - 1");
-  return BigInt(text);
-}
-
-function seedCount(text: string): number {
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || value < 1 || value > 10_000)
-    throw new InvalidArgumentError("expected an integer from 1 to 10000");
-  return value;
-}
-
-function cacheSeed(text: string): number {
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || value > 0xffff_ffff)
-    throw new InvalidArgumentError("expected an integer from 0 to 4294967295");
-  return value;
 }

@@ -9,7 +9,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse } from "yaml";
 import { bugOf, saysStruck } from "../gallery/serve-bug.ts";
-import { type BugNote, FailureFolder } from "../reproduce/failure-folder.ts";
+import type { BugNote } from "../reproduce/dump.ts";
+import { FailureFolder } from "../reproduce/failure-folder.ts";
 import { ConfigError, parseConfig } from "../runner/config/load.ts";
 import type { Config, ConfigInput } from "../runner/config/schema.ts";
 import { OccupiedVolumeError } from "../runner/guard.ts";
@@ -20,6 +21,7 @@ import { HistoryTextError, historyLengthMax, parseHistory } from "../selectors/h
 import { operationKinds } from "../selectors/operations.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { bugText, exitCodeOf, isOfTarget, readConfigFile } from "./fuzz.ts";
+import { counted } from "../sut/initiator/wording.ts";
 import { createLog, type LogLevel } from "./log.ts";
 import { failureJson, reportJson, reportText } from "./report.ts";
 
@@ -46,7 +48,7 @@ export interface RunHistoryOptions {
 }
 
 /** The parts of a configuration that are not the history's own. */
-type Surroundings = Pick<ConfigInput, "target" | "overwrite" | "failures" | "checks">;
+type Surroundings = Pick<ConfigInput, "target" | "overwrite" | "failures" | "checks" | "dump" | "runner">;
 
 /** @returns The exit code. */
 export async function runHistory(options: RunHistoryOptions): Promise<number> {
@@ -136,7 +138,9 @@ async function perform(
   };
   process.stdout.write(flags.json ? reportJson(result, context) : reportText(result, context));
   if (flags.bug !== undefined)
-    process.stderr.write(`the bug of class ${flags.bug.toUpperCase()} struck ${struckCount} times\n`);
+    process.stderr.write(
+      `the bug of class ${flags.bug.toUpperCase()} struck ${counted(struckCount, "time")}\n`,
+    );
   if (result.crash !== undefined) process.stderr.write(bugText(result.crash));
   return { code: exitCodeOf(result), isKept };
 }
@@ -171,8 +175,17 @@ async function fromConfig(file: string): Promise<Surroundings> {
   const text = await readConfigFile(file);
   parseConfig(text, file);
   const all = (parse(text) ?? {}) as ConfigInput;
-  const keys = ["target", "overwrite", "failures", "checks"] as const;
-  return Object.fromEntries(keys.flatMap((key) => (all[key] === undefined ? [] : [[key, all[key]]])));
+  const keys = ["target", "overwrite", "failures", "checks", "dump"] as const;
+  const { overlap, stopAfterTargetErrors } = all.runner ?? {};
+  // How many lts there are, and how many at a time, is the history's business.
+  const runner = {
+    ...(overlap === undefined ? {} : { overlap }),
+    ...(stopAfterTargetErrors === undefined ? {} : { stopAfterTargetErrors }),
+  };
+  return {
+    ...Object.fromEntries(keys.flatMap((key) => (all[key] === undefined ? [] : [[key, all[key]]]))),
+    runner,
+  };
 }
 
 /** The target must be able to do what the history asks for. */

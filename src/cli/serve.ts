@@ -18,6 +18,7 @@ export interface ServeFlags {
   readonly volatileCache?: true;
   readonly volatileCacheSeed?: number;
   /** Port of the CSI SnapshotMetadata service, which is not there without one. */
+  readonly diffPageRanges?: number;
   readonly csiPort?: number;
   readonly csiStyle?: CsiStyle;
   readonly tokenEnv?: string;
@@ -65,6 +66,7 @@ export async function serve(
         host: flags.host,
         nvmePort: flags.nvmePort,
         apiPort: flags.apiPort,
+        ...(flags.diffPageRanges !== undefined && { diffPageRangesMax: flags.diffPageRanges }),
         ...(flags.csiPort !== undefined && {
           csi: { port: flags.csiPort, style: flags.csiStyle ?? "fixed" },
         }),

@@ -5,7 +5,7 @@
  * @packageDocumentation
  */
 import type { Ground } from "../reproduce/again.ts";
-import type { BugNote } from "../reproduce/failure-folder.ts";
+import type { BugNote } from "../reproduce/dump.ts";
 import { parseConfig } from "../runner/config/load.ts";
 import type { Config } from "../runner/config/schema.ts";
 import type { RunLog } from "../runner/run-log.ts";

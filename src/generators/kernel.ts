@@ -60,7 +60,31 @@ interface Exports {
     vds: number,
     positions: number,
   ): void;
+  survey(
+    context: number,
+    source: number,
+    sectorCount: number,
+    volume: number,
+    block: number,
+    count: number,
+    codes: number,
+    details: number,
+  ): number;
 }
+
+/** What {@link RunKernel.survey} says of a block that is neither zeros nor a whole one in its own place. */
+export const surveyCodes = {
+  /** Some of it may be told apart: damaged, torn, shifted. */
+  damaged: -1,
+  /** Nothing of it is of this run, nor has it the header of any other. */
+  garbage: -2,
+  /** Whole and in its place, but of a position that no operation can have. */
+  strange: -3,
+  /** Whole, but another block's. */
+  misplaced: -4,
+  /** Another run's, or this one's with sectors that sort the other way round. */
+  foreign: -5,
+} as const;
 
 /** A piece of the kernels' memory, with the views that callers need. */
 export interface Region {
@@ -201,6 +225,27 @@ export class RunKernel {
       out.classes,
       out.vds,
       out.positions,
+    );
+  }
+
+  /**
+   * Names what blocks hold: one f64 each into `codes`, above 0 the position that wrote a whole block in its own
+   * place, 0 for zeros, else one of `surveyCodes`. Of misplaced and foreign blocks two words of 8 bytes each
+   * into `details`: the address that they claim (u64: block << 20 | volume << 8), then for a misplaced one its
+   * position there (f64, or `surveyCodes.strange`), for a foreign one its run (u64).
+   *
+   * @returns How many blocks are not zeros.
+   */
+  survey(at: BlockRun, source: number, out: { codes: number; details: number }): number {
+    return this.kernel.exports.survey(
+      this.#context,
+      source,
+      at.sectorCount,
+      at.volume,
+      at.block,
+      at.blockCount,
+      out.codes,
+      out.details,
     );
   }
 }

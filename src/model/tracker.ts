@@ -76,6 +76,28 @@ export class Tracker {
     this.#listener = listener;
   }
 
+  /**
+   * Tells all that there is to remember, as if it had only just happened; calls of {@link listen} go on.
+   *
+   * Of operations of lts that are not complete it tells all times that are kept, also those of no exception: nobody
+   * could work out afterwards that they had ended.
+   */
+  tell(listener: TrackerListener): void {
+    listener.ltsComplete(this.#complete);
+    for (const times of this.recentTimes()) listener.exception(times);
+    for (const times of this.#exceptions.values()) listener.exception(times);
+    for (const [name, happened] of this.#decisions) {
+      const [position, block] = name.split(":").map(Number) as [number, number];
+      listener.decision(position, block, happened);
+    }
+    for (const record of this.#snapshots.values()) listener.snapshot(record);
+    for (const rollback of [...this.#rollbacks.values()].flat()) {
+      listener.rollback(rollback);
+      const { record } = rollback;
+      if (this.snapshot(record.volume, record.snapshot) !== record) listener.snapshotForgotten(record);
+    }
+  }
+
   /** Takes up where a run left off: nothing of what it may have begun is under way any more. */
   static resumed(state: TrackerState): Tracker {
     const tracker = new Tracker();

@@ -25,7 +25,7 @@ export interface Ground {
   open(config: Config, run: Opening): Promise<Stage>;
 }
 
-export interface Opening {
+interface Opening {
   readonly seed: bigint;
   /** What the run's objects on the target are called. */
   readonly name: string;
@@ -71,7 +71,8 @@ export async function performAgain(
     return result;
   };
   const performed = perform();
-  return stalled === undefined ? performed : Promise.race([performed, stalled]);
+  // Waited for here: the target is closed when this function is left.
+  return await (stalled === undefined ? performed : Promise.race([performed, stalled]));
 }
 
 /** What it is for a failure to be the same: the rule that broke, and the name of what broke it. */

@@ -10,6 +10,7 @@ import { liveView, snapshotView, volumeView } from "../model/view.ts";
 import type { Rule } from "../model/violation.ts";
 import type { Extent } from "../selectors/geometry.ts";
 import type { Read } from "../selectors/read-selector.ts";
+import { RangeKeeper } from "./exhibit.ts";
 import { observe, read } from "./reading.ts";
 import { readAhead, type Run } from "./run.ts";
 import {
@@ -82,23 +83,21 @@ export async function checkUnderLoad(run: Run, { extent, firstBlock, blockCount 
       run.ledger.count("readsChecked");
       if (verdict.ambiguousCount > 0) run.ledger.count("readsUnderLoad");
       run.ledger.count("readBlocksCompared", blockCount - verdict.wrong.length);
+      const kept = new RangeKeeper({ firstBlock, blockCount, bytes: into }, blockSizeBytes);
       for (const wrong of verdict.wrong.slice(0, explainedPerExtentMax)) {
         const at = (wrong.block - firstBlock) * blockSizeBytes;
         const bytes = into.slice(at, at + blockSizeBytes);
-        run.violation(
-          run.diagnosis.explain({
-            extent,
-            wrong,
-            view,
-            rule: "exhaustive",
-            provenBefore: false,
-            bytes,
-            wasProven: run.ledger.isProven(extent, wrong.block, wrong.allowed.at(-1)!),
-            ...besides(run, wrong, { extent, firstBlock, blockCount, address: buffer.address }),
-            rereads: await rereadNow(run, extent, wrong, bytes),
-          }),
-          { kind: "block", found: bytes, allowed: wrong.allowed },
-        );
+        const wasProven = run.ledger.isProven(extent, wrong.block, wrong.allowed.at(-1)!);
+        const beside = besides(run, wrong, { extent, firstBlock, blockCount, address: buffer.address });
+        const { rereads, last } = await rereadNow(run, extent, wrong, bytes);
+        const about = { extent, wrong, view, rule: "exhaustive", provenBefore: false } as const;
+        run.violation(run.diagnosis.explain({ ...about, ...beside, bytes, wasProven, rereads }), {
+          kind: "block",
+          found: bytes,
+          reread: last,
+          allowed: wrong.allowed,
+          judged: { ...kept.around(wrong), ...ofVolume(extent), isLive: true, wasProven },
+        });
       }
       run.unexplainedCount += Math.max(0, verdict.wrong.length - explainedPerExtentMax);
     } finally {
@@ -124,16 +123,22 @@ export async function checkVisible(run: Run, extent: Extent): Promise<void> {
     run.ledger.count("readsChecked");
     run.ledger.count("readBlocksCompared", extent.blockCount - wrong.length);
     const view = volumeView(run.tracker, extent.volume, run.tracker.ltsStartedMax);
+    const kept = new RangeKeeper(
+      { firstBlock: 0, blockCount: extent.blockCount, bytes: into },
+      blockSizeBytes,
+    );
     for (const block of wrong.slice(0, explainedPerExtentMax)) {
       const bytes = into.slice(block * blockSizeBytes, (block + 1) * blockSizeBytes);
       const allowed = [run.reconciler.versions(extent, block, view).next().value ?? 0];
       const fault = { block, allowed };
-      const rereads = await rereadNow(run, extent, fault, bytes);
+      const { rereads, last } = await rereadNow(run, extent, fault, bytes);
       const about = { extent, wrong: fault, view, rule: "visible", provenBefore: false } as const;
       run.violation(run.diagnosis.explain({ ...about, bytes, rereads }), {
         kind: "block",
         found: bytes,
+        reread: last,
         allowed,
+        judged: { ...kept.around(fault), ...ofVolume(extent), isLive: true, wasProven: false },
       });
     }
     run.unexplainedCount += Math.max(0, wrong.length - explainedPerExtentMax);
@@ -174,23 +179,27 @@ export async function checkBeforehand(
     run.ledger.preRead(extent, states);
     return true;
   }
+  const kept = new RangeKeeper({ firstBlock, blockCount, bytes: into }, blockSizeBytes);
   for (const fault of wrong.slice(0, explainedPerExtentMax)) {
     const at = (fault.block - firstBlock) * blockSizeBytes;
     const bytes = into.slice(at, at + blockSizeBytes);
-    const rereads = await rereadNow(run, extent, fault, bytes);
+    const { rereads, last } = await rereadNow(run, extent, fault, bytes);
+    const wasProven = run.ledger.isProven(extent, fault.block, fault.allowed.at(-1)!);
     const found = {
       extent,
       wrong: fault,
       view,
       rule: ruleOf(run, "quiescent", fault),
       provenBefore: false,
-      wasProven: run.ledger.isProven(extent, fault.block, fault.allowed.at(-1)!),
+      wasProven,
       ...besides(run, fault, { extent, firstBlock, blockCount, address: buffer.address }),
     };
     run.violation(run.diagnosis.explain({ ...found, bytes, rereads }), {
       kind: "block",
       found: bytes,
+      reread: last,
       allowed: fault.allowed,
+      judged: { ...kept.around(fault), ...ofVolume(extent), ltsMax, isLive: false, wasProven },
     });
   }
   run.unexplainedCount += Math.max(0, wrong.length - explainedPerExtentMax);
@@ -297,6 +306,10 @@ async function compareSecond(run: Run, extent: Extent, bytes: Uint8Array): Promi
     );
     return;
   }
+}
+
+function ofVolume({ pd }: Extent): { place: "volume"; pd: number; provenBefore: false } {
+  return { place: "volume", pd, provenBefore: false };
 }
 
 function isOfContent({ shown }: WrongBlock): boolean {

@@ -6,7 +6,6 @@
  * @packageDocumentation
  */
 import { createHash, randomUUID } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { Choices } from "../generators/choices.ts";
 import { type Clock, systemClock } from "../sut/clock.ts";
 import { type LaunchedTarget, launchEmbedded } from "../sut/embedded/launch.ts";
@@ -14,6 +13,7 @@ import { connectController } from "../sut/initiator/controller.ts";
 import { reconnectPolicyDefault } from "../sut/initiator/reconnect.ts";
 import type { ConnectNamespaces } from "../sut/lightbits/data-path.ts";
 import { connectLightbits } from "../sut/lightbits/service.ts";
+import { type TokenSource, tokenSource } from "../sut/lightbits/token.ts";
 import { silentLog } from "../sut/log.ts";
 import { memoryService } from "../sut/memory.ts";
 import type { VolumeService } from "../sut/port.ts";
@@ -114,7 +114,7 @@ async function open(opening: Opening): Promise<OpenedService> {
     case "lightbits": {
       const service = await connectLightbits({
         endpoint: target.endpoint,
-        token: opening.token ?? (await readToken(target, opening.environment)),
+        token: await tokenOf(target, opening),
         project: target.project,
         ...(target.caFile === undefined ? {} : { caFile: target.caFile }),
         insecure: target.insecure,
@@ -208,19 +208,18 @@ function hostIdOf(hostNqn: string): string {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }
 
-async function readToken(
-  { tokenEnvironment, tokenFile }: LightbitsTarget,
-  environment: Readonly<Record<string, string | undefined>>,
-): Promise<string> {
-  if (tokenFile !== undefined) {
-    try {
-      return (await readFile(tokenFile, "utf8")).trim();
-    } catch (cause) {
-      throw new ConfigError([`target.tokenFile: ${cause instanceof Error ? cause.message : String(cause)}`]);
-    }
+/** Asked once at the start, so that a token that can not be is a mistake of the configuration. */
+async function tokenOf(
+  { tokenEnvironment: variable, tokenFile: file }: LightbitsTarget,
+  { token, environment }: Pick<OpenServiceOptions, "token" | "environment">,
+): Promise<TokenSource> {
+  const source = tokenSource({ token, file, environment, variable });
+  try {
+    await source();
+  } catch (cause) {
+    throw new ConfigError([
+      `target: ${cause instanceof Error ? cause.message : String(cause)}; see target.tokenFile and target.tokenEnvironment`,
+    ]);
   }
-  const token = environment[tokenEnvironment]?.trim();
-  if (token === undefined || token === "")
-    throw new ConfigError([`no token: set ${tokenEnvironment}, or name a file with target.tokenFile`]);
-  return token;
+  return source;
 }

@@ -67,6 +67,7 @@ export function planConfig(
   more: ConfigInput = {},
 ): Config {
   const { volumeBlocks, blockSizeBytes, extentBlocks } = geometry;
+  const { overlap, ...runner } = more.runner ?? {};
   const extents = Math.ceil(volumeBlocks[0]! / extentBlocks);
   const kinds = new Set(visits.flatMap(({ steps = [] }) => steps.map(({ kind }) => kind)));
   const isComplete = startExtents.every((count) => count === extents);
@@ -99,7 +100,9 @@ export function planConfig(
       stopAfterViolations: 20,
       // What is refused was not shown; where there is trouble, some of it may be.
       ...(kinds.has("crash") || kinds.has("resetConnections") ? {} : { stopAfterTargetErrors: 1 }),
-      ...more.runner,
+      ...runner,
+      // Of one lts after another nothing overlaps.
+      ...(overlap === undefined || depth === undefined ? {} : { overlap }),
       lts: visits.length,
     },
     record: "never",

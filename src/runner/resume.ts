@@ -19,7 +19,7 @@ import type { ControlVisitor } from "./visitors/control.ts";
 import type { SnapshotShelf } from "./visitors/shelf.ts";
 import { resize } from "./visitors/volumes.ts";
 
-/** What the run kept beside the tracker's own; see `runner.ts`. */
+/** What the run keeps beside the tracker's own. */
 interface KeptProgress {
   readonly ledger: LedgerState;
   readonly clock: unknown;
@@ -34,6 +34,13 @@ type Intent =
   | { readonly kind: "rollback"; readonly snapshot: number; readonly afterLts: number }
   | { readonly kind: "resize"; readonly step: number }
   | { readonly kind: "crash"; readonly atStake: readonly VolatileOperation[] };
+
+export function progressOf(
+  { ledger, ltsClock, digest }: Pick<Run, "ledger" | "ltsClock" | "digest">,
+  elapsedMs: number,
+): KeptProgress {
+  return { ledger: ledger.state, clock: ltsClock.toJSON(), digest: digest.link, elapsedMs };
+}
 
 /** What a new process takes over; nothing but the tracker if the run ended before it had begun. */
 export function resumedRun(memory: RunMemory): ResumedRun {

@@ -6,7 +6,20 @@
  *
  * @packageDocumentation
  */
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, statSync } from "node:fs";
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readSync,
+  rmSync,
+  statSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import Database from "better-sqlite3";
 import { asRunStoreError, damaged, RunStoreError } from "./run-store-error.ts";
@@ -14,6 +27,7 @@ import { asRunStoreError, damaged, RunStoreError } from "./run-store-error.ts";
 /** "hrwR" in ASCII. */
 const applicationId = 0x68727752;
 const formatVersion = 1;
+const copyTriesMax = 5;
 
 /**
  * - about, progress: one row each; the latter is rewritten at every commit.
@@ -107,13 +121,86 @@ export function openRunDatabase(directory: string): RunDatabase {
       database.pragma("journal_mode = WAL");
       // A write transaction takes the exclusive lock now rather than at the first commit.
       database.exec("BEGIN IMMEDIATE; COMMIT");
-      const finding = database.pragma("quick_check(1)", { simple: true });
-      if (finding !== "ok") throw damaged(path, String(finding));
+      expectWhole(database, path);
     });
   } catch (cause) {
-    const isNoDirectory = (cause as { readonly code?: string }).code === "ENOTDIR";
-    throw isNoDirectory ? notARun(directory) : asRunStoreError(path, cause);
+    throw asOpeningError(directory, path, cause);
   }
+}
+
+/**
+ * Reads what {@link createRunDatabase} made, also while another process has it open, or after the run has finished:
+ * from a copy, so that the run is neither held nor changed.
+ *
+ * @throws {RunStoreError} `ERR_NOT_A_RUN`, `ERR_DAMAGED`, `ERR_FORMAT_VERSION` or `ERR_IO`.
+ */
+export function readRunDatabase<Value>(directory: string, read: (run: RunDatabase) => Value): Value {
+  const path = pathIn(directory);
+  const copies = directoryForCopies();
+  try {
+    if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true) throw notARun(directory);
+    const copy = pathIn(copies);
+    copyConsistently(path, copy);
+    const { database } = connected(copy, (opened) => {
+      checkFormat(opened, directory, path);
+      expectWhole(opened, path);
+    });
+    try {
+      return read({ path, database });
+    } finally {
+      database.close();
+    }
+  } catch (cause) {
+    throw asOpeningError(directory, path, cause);
+  } finally {
+    rmSync(copies, { recursive: true, force: true });
+  }
+}
+
+/** @throws {RunStoreError} `ERR_IO`. */
+function directoryForCopies(): string {
+  try {
+    return mkdtempSync(join(tmpdir(), "harrow-run-"));
+  } catch (cause) {
+    throw asRunStoreError(tmpdir(), cause);
+  }
+}
+
+/** What was written to the log after the copy of the database is no harm; a log that was begun anew is. */
+function copyConsistently(path: string, copy: string): void {
+  for (let tries = 1; ; tries++) {
+    const before = logSaltOf(path);
+    copyFileSync(path, copy);
+    rmSync(logOf(copy), { force: true });
+    if (existsSync(logOf(path))) copyFileSync(logOf(path), logOf(copy));
+    if (logSaltOf(copy) === before || tries === copyTriesMax) return;
+  }
+}
+
+function logOf(path: string): string {
+  return `${path}-wal`;
+}
+
+/** The part of the log's header that changes when it is begun anew; empty if there is no log. */
+function logSaltOf(path: string): string {
+  if (!existsSync(logOf(path))) return "";
+  const header = Buffer.alloc(32);
+  const fd = openSync(logOf(path), "r");
+  try {
+    return header.subarray(0, readSync(fd, header)).toString("hex", 16, 24);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function expectWhole(database: Database.Database, path: string): void {
+  const finding = database.pragma("quick_check(1)", { simple: true });
+  if (finding !== "ok") throw damaged(path, String(finding));
+}
+
+function asOpeningError(directory: string, path: string, cause: unknown): unknown {
+  const isNoDirectory = (cause as { readonly code?: string }).code === "ENOTDIR";
+  return isNoDirectory ? notARun(directory) : asRunStoreError(path, cause);
 }
 
 function pathIn(directory: string): string {

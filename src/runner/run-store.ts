@@ -13,7 +13,12 @@ import type Database from "better-sqlite3";
 import type { SnapshotRecord } from "../model/snapshot-record.ts";
 import type { OperationTimes } from "../model/operation-times.ts";
 import type { RollbackRecord, Tracker, TrackerListener, TrackerState } from "../model/tracker.ts";
-import { createRunDatabase, openRunDatabase, type RunDatabase } from "./run-store-database.ts";
+import {
+  createRunDatabase,
+  openRunDatabase,
+  type RunDatabase,
+  readRunDatabase,
+} from "./run-store-database.ts";
 import { asRunStoreError, RunStoreError } from "./run-store-error.ts";
 import {
   type DecisionChange,
@@ -65,17 +70,9 @@ export class RunStore implements TrackerListener {
     this.#stored = stored;
     this.#times = new StoredTimes(database);
     this.#snapshots = new StoredSnapshots(database, this.#times);
-    const { byId, exceptions } = this.#times.load({ path, database });
     this.#progress = stored.progress();
     this.#written = { ...this.#progress };
-    this.#memory = {
-      about: stored.about().about,
-      ...this.#written,
-      exceptions,
-      decisions: stored.decisions(),
-      ...this.#snapshots.load({ path, database }, byId),
-      documents: stored.documents(),
-    };
+    this.#memory = loaded({ path, database }, stored, { times: this.#times, snapshots: this.#snapshots });
     this.#write = database.transaction(() => this.#writePending());
   }
 
@@ -280,4 +277,33 @@ export class RunStore implements TrackerListener {
     if (this.#end !== undefined) this.#stored.writeEnd(this.#end);
     this.#stored.writeProgress(this.#progress);
   }
+}
+
+/**
+ * What a run remembers, whether it is to go on, goes on, or has finished; it is neither held nor changed.
+ *
+ * @throws {RunStoreError} `ERR_NOT_A_RUN`, `ERR_DAMAGED`, `ERR_FORMAT_VERSION` or `ERR_IO`.
+ */
+export function readRunMemory(directory: string): RunMemory {
+  return readRunDatabase(directory, (run) => {
+    const times = new StoredTimes(run.database);
+    const snapshots = new StoredSnapshots(run.database, times);
+    return loaded(run, new StoredProgress(run), { times, snapshots });
+  });
+}
+
+function loaded(
+  run: RunDatabase,
+  stored: StoredProgress,
+  { times, snapshots }: { readonly times: StoredTimes; readonly snapshots: StoredSnapshots },
+): RunMemory {
+  const { byId, exceptions } = times.load(run);
+  return {
+    about: stored.about().about,
+    ...stored.progress(),
+    exceptions,
+    decisions: stored.decisions(),
+    ...snapshots.load(run, byId),
+    documents: stored.documents(),
+  };
 }

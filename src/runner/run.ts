@@ -24,9 +24,11 @@ import { BlockOrder } from "./block-order.ts";
 import { BufferPool } from "./buffers.ts";
 import type { Config } from "./config/schema.ts";
 import type { Exhibit } from "./exhibit.ts";
+import type { KeptSnapshot } from "./kept-snapshot.ts";
 import { Fence } from "./fences.ts";
 import { type DigestLink, HistoryDigest } from "./history-digest.ts";
 import { Liveness } from "./liveness.ts";
+import { OperationLog } from "./operation-log.ts";
 import type { RunLog } from "./run-log.ts";
 import type { Target } from "./target.ts";
 import { UnequalBlocks } from "./unequal-blocks.ts";
@@ -106,6 +108,8 @@ export class Run {
   readonly order: BlockOrder;
   readonly activity = new Activity();
   readonly liveness: Liveness;
+  /** The last operations and control steps of this process. */
+  readonly operationLog: OperationLog;
   readonly violations: Violation[] = [];
   /** Blocks of each volume of which the two devices need not agree: an operation failed on one of them. */
   readonly unequal: UnequalBlocks;
@@ -116,6 +120,8 @@ export class Run {
   failure: unknown;
   /** How many lts were begun, or at least looked forward to: so many show again what was found. */
   ltsBegun = 0;
+  /** Those on the target, and deleted ones that the history may still ask for. */
+  snapshotsKept: readonly KeptSnapshot[] = [];
   /** Of the latest crash that may have dropped something; −1 before. */
   crashLts = -1;
   /** The configuration has the target put to trouble. */
@@ -140,6 +146,7 @@ export class Run {
     this.signal = options.signal;
     this.clock = options.clock ?? systemClock;
     this.recorder = options.recorder;
+    this.operationLog = new OperationLog({ clock: this.clock });
     this.#onViolation = options.onViolation;
     const shape = workloadShape(config);
     const { geometry } = shape;

@@ -12,6 +12,7 @@ import type { Config } from "./config/schema.ts";
 import { Engine, type Stage, type StageEnd } from "./engine.ts";
 import { floorsMissed } from "./floors.ts";
 import { OccupiedVolumeError } from "./guard.ts";
+import { progressOf } from "./resume.ts";
 import type { Run } from "./run.ts";
 import { TargetFailure } from "./target-failure.ts";
 import { noteUnchecked } from "./unchecked.ts";
@@ -220,13 +221,8 @@ function isMet({ clock, ledger }: Run, engine: Engine, { ltsEnd, deadline, bytes
 }
 
 /** What a run that goes on needs beside the tracker's own. */
-function save({ recorder, ledger, ltsClock, digest }: Run, elapsedMs: number): void {
-  recorder?.putDocument("progress", {
-    ledger: ledger.state,
-    clock: ltsClock.toJSON(),
-    digest: digest.link,
-    elapsedMs,
-  });
+function save(run: Run, elapsedMs: number): void {
+  run.recorder?.putDocument("progress", progressOf(run, elapsedMs));
 }
 
 function asError(error: unknown): Error {

@@ -7,11 +7,12 @@ import type { Region } from "../generators/kernel.ts";
 import type { WrongBlock } from "../model/content-checker.ts";
 import type { BadBlock } from "../model/diagnosis.ts";
 import type { SnapshotRecord } from "../model/snapshot-record.ts";
-import { liveView, type View, volumeView } from "../model/view.ts";
+import { liveView, ltsMaxOf, type View, volumeView } from "../model/view.ts";
 import type { Rule, Violation } from "../model/violation.ts";
 import type { Extent } from "../selectors/geometry.ts";
 import { operationAt } from "../selectors/operations.ts";
 import type { BlockDevice } from "../sut/port.ts";
+import { type JudgedRange, RangeKeeper } from "./exhibit.ts";
 import { observe } from "./reading.ts";
 import type { Run } from "./run.ts";
 import { TargetFailure } from "./target-failure.ts";
@@ -44,9 +45,11 @@ interface WrongExtent {
 export async function explain(run: Run, wrong: readonly WrongBlock[], at: WrongExtent): Promise<void> {
   const { extent, view, buffer, shown } = at;
   const { blockSizeBytes } = run.workload.geometry;
+  const { blockCount } = extent;
+  const range = new RangeKeeper({ firstBlock: 0, blockCount, bytes: buffer.bytes }, blockSizeBytes);
   for (const [index, fault] of wrong.slice(0, explainedPerExtentMax).entries()) {
     const bytes = buffer.bytes.slice(fault.block * blockSizeBytes, (fault.block + 1) * blockSizeBytes);
-    const rereads = await reread(run, fault, bytes, at);
+    const { rereads, last } = await reread(run, fault, bytes, at);
     const provenBefore = shown?.proven?.has(extent.pd) ?? false;
     const snapshot = shown?.record.snapshot;
     // A version that is wrong only in this cut is no fault of the volume's.
@@ -68,16 +71,32 @@ export async function explain(run: Run, wrong: readonly WrongBlock[], at: WrongE
         address: buffer.address,
       }),
     };
+    const judgedAs = isVolumes ? nowView(run, extent) : view;
+    const judged: JudgedRange = {
+      ...range.around(fault),
+      place: shown === undefined ? "volume" : placeOf(shown),
+      pd: extent.pd,
+      snapshot,
+      ltsMax: isVolumes || shown === undefined ? ltsMaxOf(judgedAs) : undefined,
+      isLive: false,
+      provenBefore,
+      wasProven: found.wasProven,
+    };
     run.violation(
       run.diagnosis.explain(
         isVolumes
-          ? { ...found, view: nowView(run, extent), rule: "quiescent", alsoInSnapshot: snapshot! }
+          ? { ...found, view: judgedAs, rule: "quiescent", alsoInSnapshot: snapshot! }
           : { ...found, view, rule, ...(snapshot === undefined ? {} : { snapshot }) },
       ),
-      { kind: "block", found: bytes, allowed: fault.allowed },
+      { kind: "block", found: bytes, reread: last, allowed: fault.allowed, judged },
     );
   }
   run.unexplainedCount += Math.max(0, wrong.length - explainedPerExtentMax);
+}
+
+function placeOf({ rule }: ShownSnapshot): JudgedRange["place"] {
+  if (rule === "sync") return "copy";
+  return rule === "clone" ? "clone" : "snapshot";
 }
 
 /** Which wrong blocks a look at rest had found right before; to be asked before the ledger is told of this one. */
@@ -146,13 +165,20 @@ async function volumeShows(
   return outcome.kind === "ok" && Buffer.compare(into, bytes) === 0;
 }
 
+/** What reading a wrong block again has told. */
+export interface Reread {
+  readonly rereads: NonNullable<Violation["rereads"]>;
+  /** The block as it was read the last time; absent if it could not be. */
+  readonly last?: Uint8Array;
+}
+
 /** Tells a block that is stored wrong from one that was read wrong. */
 export async function reread(
   run: Run,
   { block, shown }: WrongBlock,
   seen: Uint8Array,
   { extent, view, device, buffer }: WrongExtent,
-): Promise<NonNullable<Violation["rereads"]>> {
+): Promise<Reread> {
   const spare = buffer.bytes.length - seen.length;
   const into = buffer.bytes.subarray(spare);
   let isSame = true;
@@ -160,12 +186,12 @@ export async function reread(
   for (let tries = 0; tries < run.config.checks.rereads; tries++) {
     const request = { block: extent.firstBlock + block, blockCount: 1, into };
     const outcome = await run.liveness.read(device, extent.volume, request);
-    if (outcome.kind !== "ok") return "failed";
+    if (outcome.kind !== "ok") return { rereads: "failed" };
     isSame &&= Buffer.compare(into, seen) === 0;
     isRight &&= run.content.isRight({ extent, block, view, address: buffer.address + spare });
   }
-  if (isSame) return "same";
-  return isRight && shown === undefined ? "healed" : "changing";
+  const isHealed = isRight && shown === undefined;
+  return { rereads: isSame ? "same" : isHealed ? "healed" : "changing", last: into.slice() };
 }
 
 /** The same for a block of a volume on which operations go on: what it may hold is worked out anew each time. */
@@ -174,7 +200,7 @@ export async function rereadNow(
   extent: Extent,
   { block, shown }: WrongBlock,
   seen: Uint8Array,
-): Promise<NonNullable<Violation["rereads"]>> {
+): Promise<Reread> {
   const { device } = run.target.volumes[extent.volume]!;
   const buffer = await run.rereadBuffers.take();
   try {
@@ -189,10 +215,10 @@ export async function rereadNow(
       isRight &&= run.content.isRight({ extent, block, view, address: buffer.address });
       run.tracker.release(observation);
     }
-    if (isSame) return "same";
-    return isRight && shown === undefined ? "healed" : "changing";
+    const isHealed = isRight && shown === undefined;
+    return { rereads: isSame ? "same" : isHealed ? "healed" : "changing", last: into.slice() };
   } catch (error) {
-    if (error instanceof TargetFailure) return "failed";
+    if (error instanceof TargetFailure) return { rereads: "failed" };
     throw error;
   } finally {
     run.rereadBuffers.giveBack(buffer);

@@ -29,6 +29,18 @@ export type FaultStep =
   /** Answers are late during the next `ltsCount` lts. */
   | { readonly kind: "slow"; readonly delayMs: number; readonly ltsCount: number };
 
+const faultKinds: ReadonlySet<string> = new Set([
+  "crash",
+  "resetConnections",
+  "cutConnections",
+  "slow",
+] satisfies FaultStep["kind"][]);
+
+/** Faults alone may follow a resize of the same lts. */
+export function isFaultStep(step: { readonly kind: string }): boolean {
+  return faultKinds.has(step.kind);
+}
+
 /** Streams of jitter and sizes; part of the format of a history. */
 const streams = { crash: 0, resetConnections: 1, cutConnections: 2, slow: 3, slowLts: 4 } as const;
 

@@ -3,8 +3,9 @@
  *
  * @packageDocumentation
  */
-import { type KeyBijection, partitionKeys } from "../generators/keys.ts";
+
 import { sectorBytes } from "../generators/content.ts";
+import { type KeyBijection, partitionKeys } from "../generators/keys.ts";
 import { blockCountMax, volumeCountMax } from "../generators/streams.ts";
 
 /** Consecutive blocks of one volume. */

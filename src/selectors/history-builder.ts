@@ -127,7 +127,7 @@ export class HistoryBuilder {
     if (this.#snapshots.isDeleted(from))
       return this.#step({ kind: "diffDeletedBase", snapshot, base: this.#snapshots.numberOf(from, line) });
     const base = this.#snapshots.ancestor(from, to, line);
-    return this.#step({ kind: "diff", snapshot, base, isFar: base !== snapshot - 1 });
+    return this.#step({ kind: "diff", snapshot, base, isFar: !this.#snapshots.isParent(from, to) });
   }
 
   /**

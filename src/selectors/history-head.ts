@@ -14,7 +14,7 @@ import type { HistoryProblems } from "./history-problems.ts";
 export type Head = Partial<Record<HeadKey, { readonly line: number; readonly values: readonly string[] }>>;
 
 const keyColumns = 15;
-const extentBlocksMax = 65_536;
+const extentBlocksMax = 131_072;
 /** As of a configuration. */
 const depthMax = 4096;
 

@@ -5,16 +5,15 @@
  *
  * @packageDocumentation
  */
+
+import { blockCountMax, volumeCountMax } from "../generators/streams.ts";
 import type { BlockSpan } from "./block-selector.ts";
 import { cloneVisitsMax } from "./clone-selector.ts";
 import type { FaultStep } from "./fault-schedule.ts";
+import { ltsCountMax } from "./history-limits.ts";
 import { operationWords } from "./history-words.ts";
 import { type OperationKind, operationsPerLtsMax } from "./operations.ts";
 import { namePattern } from "./snapshot-names.ts";
-import { blockCountMax, volumeCountMax } from "../generators/streams.ts";
-
-/** Most lts of a history that was written: each is kept in memory, and visited. */
-const ltsCountMax = 100_000;
 
 /** Names of the lines at the top. */
 const headKeys = [

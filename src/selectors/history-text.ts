@@ -10,6 +10,7 @@
  *
  *   0.0        0/3     write        3..5     lts 0, operation 0: volume 0, extent 3, blocks 3 to 5 of it
  *   0          0/3     read         0..15    a read, in flight together with the operations of lts 0
+ *   0          1/5     read         2        another, of another extent
  *   2.0        0/3     flush
  *   after 2    snapshot a                    what follows lts 2, in the order of the text
  *   after 2    diff - a
@@ -19,6 +20,8 @@
  *
  * Content follows from the seed, the block and the place, so a line can be deleted and the others still write what
  * they did. An lts without lines is there all the same, without operations, on the extent of the one before it.
+ * The extent of an lts is that of its operations, or of its line `nothing`; of an lts that has neither, that of its
+ * first read.
  * Snapshots and clones are numbered in the order in which they are made; a clone that is deleted from the text gives
  * its number, and with it the content of its writes, to the next. What follows a `#` is a comment.
  *
@@ -41,7 +44,7 @@ import type { WrittenCloneVisit, WrittenVisit } from "./written-history.ts";
 /** The format that is written and read. */
 const format = 1;
 /** Longest text read, in characters. */
-export const historyLengthMax = 8 * 2 ** 20;
+export const historyLengthMax = 32 * 2 ** 20;
 /** Where columns begin, as long as what is before them fits. */
 const columns = { place: 12, extent: 7, operation: 18 } as const;
 /** Longest label of a step that is left out. */
@@ -155,9 +158,14 @@ function* visitLines(lts: number, visit: WrittenVisit, geometry: Geometry): Gene
   const extent = extentText(geometry, pd);
   for (const operation of operations)
     yield row(`${lts}.${operation.operationId}`, extent, operationText(operation));
-  for (const span of reads)
-    yield row(String(lts), extent, `${"read".padEnd(columns.operation)}${blocksText(span)}`);
-  if (operations.length + reads.length === 0) yield row(String(lts), extent, "nothing");
+  const isNamed = operations.length > 0 || (reads[0] !== undefined && (reads[0].pd ?? pd) === pd);
+  if (!isNamed) yield row(String(lts), extent, "nothing");
+  for (const { pd: readPd = pd, ...span } of reads)
+    yield row(
+      String(lts),
+      extentText(geometry, readPd),
+      `${"read".padEnd(columns.operation)}${blocksText(span)}`,
+    );
 }
 
 function* stepLines(lts: number, step: ControlStep, plan: HistoryPlan): Generator<string> {

@@ -5,9 +5,11 @@
  */
 import type { BlockSpan } from "./block-selector.ts";
 import type { ControlStep } from "./control-schedule.ts";
+import { isFaultStep } from "./fault-schedule.ts";
 import type { Geometry } from "./geometry.ts";
 import type { HistoryPlan } from "./history-builder.ts";
 import type { HeadOfPlan } from "./history-head.ts";
+import { clonesMax, snapshotsMax, stepsMax } from "./history-limits.ts";
 import {
   type ExtentPlace,
   type HistoryLine,
@@ -18,7 +20,7 @@ import {
 import type { HistoryProblems } from "./history-problems.ts";
 import { effectOf, type Operation, operationsPerLtsMax } from "./operations.ts";
 import { SnapshotNames } from "./snapshot-names.ts";
-import type { WrittenCloneVisit, WrittenVisit } from "./written-history.ts";
+import type { WrittenCloneVisit, WrittenRead, WrittenVisit } from "./written-history.ts";
 
 /** A line of a history, with its number. */
 export type BodyLine = Exclude<HistoryLine, { readonly kind: "head" }> & { readonly line: number };
@@ -30,30 +32,17 @@ export interface ReadOptions extends HeadOfPlan {
   readonly problems: HistoryProblems;
 }
 
-/** Bounds of what every diff is compared with. */
-const stepsMax = 10_000;
-const snapshotsMax = 1000;
-const clonesMax = 1000;
-/** They may follow a resize of the same lts. */
-const faultKinds: ReadonlySet<StepText["kind"]> = new Set([
-  "crash",
-  "resetConnections",
-  "cutConnections",
-  "slow",
-]);
-
 /** @returns What is to be used only if there were no problems. */
 export function readHistory(options: ReadOptions): HistoryPlan {
   return new HistoryReader(options).read();
 }
 
-/** What is said of one extent at one lts, or in one visit of a clone. */
+/** What is said of one lts, or of one visit of a clone. */
 interface Draft {
-  readonly pd: number;
-  /** The line that named the extent first. */
-  readonly line: number;
+  /** The extent of the operations, once a line has named it: the line, and the extent. */
+  named: { readonly line: number; readonly pd: number } | undefined;
   readonly operations: { readonly line: number; readonly operation: Operation }[];
-  readonly reads: BlockSpan[];
+  readonly reads: { readonly line: number; readonly pd: number; readonly span: BlockSpan }[];
 }
 
 type Step = Extract<BodyLine, { readonly kind: "step" }>;
@@ -95,7 +84,7 @@ class HistoryReader {
     for (const [name, drafts] of this.#cloneDrafts)
       if (!this.#clones.has(name))
         this.#problems.add(
-          firstOf(drafts).line,
+          placeOf(firstOf(drafts)).line,
           `there is no clone '${name}': expected 'clone ${name} of …'`,
         );
     if (this.#options.body.length === 0)
@@ -117,11 +106,12 @@ class HistoryReader {
         addOperation(this.#draft(this.#drafts, line.lts, line.operation.extent, line.line), line);
         return;
       case "read": {
-        const draft = this.#draft(this.#drafts, line.lts, line.extent, line.line);
-        expectWithin(this.#geometry, draft.pd, line.span);
-        if (draft.reads.length === operationsPerLtsMax)
+        const pd = this.#pdOf(line.extent);
+        expectWithin(this.#geometry, pd, line.span);
+        const { reads } = draftOf(this.#drafts, line.lts);
+        if (reads.length === operationsPerLtsMax)
           throw new LineProblem(`lts ${line.lts} has more than ${operationsPerLtsMax} reads`);
-        draft.reads.push(line.span);
+        reads.push({ line: line.line, pd, span: line.span });
         return;
       }
       case "nothing":
@@ -146,37 +136,36 @@ class HistoryReader {
     }
   }
 
-  /** The draft of an lts or visit; all lines of one agree about the extent. */
-  #draft(drafts: Map<number, Draft>, number: number, [volume, index]: ExtentPlace, line: number): Draft {
-    const { geometry } = this.#options;
-    const volumeCount = geometry.volumeBlocks.length;
-    const blocks = geometry.volumeBlocks[volume];
+  /** The draft of an lts or visit; all lines of one, but for reads, agree about the extent. */
+  #draft(drafts: Map<number, Draft>, number: number, place: ExtentPlace, line: number): Draft {
+    const pd = this.#pdOf(place);
+    const draft = draftOf(drafts, number);
+    const named = (draft.named ??= { line, pd });
+    if (named.pd === pd) return draft;
+    throw new LineProblem(
+      `extent ${place.join("/")}: expected ${this.#geometry.keys.inflate(named.pd).join("/")}, as at line ${named.line}`,
+    );
+  }
+
+  #pdOf([volume, index]: ExtentPlace): number {
+    const { volumeBlocks, extentBlocks, keys } = this.#geometry;
+    const blocks = volumeBlocks[volume];
     if (blocks === undefined)
-      throw new LineProblem(`volume ${volume}: there are ${volumeCount}, numbered from 0`);
-    const extentCount = Math.ceil(blocks / geometry.extentBlocks);
+      throw new LineProblem(`volume ${volume}: there are ${volumeBlocks.length}, numbered from 0`);
+    const extentCount = Math.ceil(blocks / extentBlocks);
     if (index >= extentCount)
       throw new LineProblem(
         `extent ${volume}/${index}: volume ${volume} has ${extentCount}, numbered from 0`,
       );
-    const pd = geometry.keys.deflate([volume, index]);
-    const known = drafts.get(number);
-    if (known === undefined) {
-      const draft: Draft = { pd, line, operations: [], reads: [] };
-      drafts.set(number, draft);
-      return draft;
-    }
-    if (known.pd !== pd)
-      throw new LineProblem(
-        `extent ${volume}/${index}: expected ${geometry.keys.inflate(known.pd).join("/")}, as at line ${known.line}`,
-      );
-    return known;
+    return keys.deflate([volume, index]);
   }
 
   /** Looks at the operations of one lts together, and puts them in order. */
-  #checkDraft({ pd, operations }: Draft): void {
+  #checkDraft({ named, operations }: Draft): void {
+    if (named === undefined) return;
     operations.sort((a, b) => a.operation.operationId - b.operation.operationId);
     for (const [index, { line, operation }] of operations.entries()) {
-      this.#problems.attempt(line, () => expectWithin(this.#geometry, pd, operation));
+      this.#problems.attempt(line, () => expectWithin(this.#geometry, named.pd, operation));
       const before = operations[index - 1];
       if (before === undefined) continue;
       if (before.operation.operationId === operation.operationId)
@@ -212,8 +201,9 @@ class HistoryReader {
     for (let lts = 0; lts < ltsCount && !this.#problems.isFull; lts++) {
       const draft = this.#drafts.get(lts);
       if (draft !== undefined) {
-        pd = draft.pd;
-        this.#problems.attempt(draft.line, () => this.#expectExisting(pd));
+        pd = placeOf(draft).pd;
+        for (const { line, pd: named } of [placeOf(draft), ...draft.reads])
+          this.#problems.attempt(line, () => this.#expectExisting(named));
       }
       const steps: ControlStep[] = [];
       for (const { line, step } of this.#steps.get(lts) ?? []) {
@@ -222,7 +212,7 @@ class HistoryReader {
           return visits;
         }
         this.#problems.attempt(line, () => {
-          if (steps.some(({ kind }) => kind === "resize") && !faultKinds.has(step.kind))
+          if (steps.some(({ kind }) => kind === "resize") && !isFaultStep(step))
             throw new LineProblem(
               `lts ${lts} ends with its resize, and what it makes is there from the next on: expected this after ${lts + 1}`,
             );
@@ -230,7 +220,7 @@ class HistoryReader {
         });
       }
       const operations = draft?.operations.map(({ operation }) => operation) ?? [];
-      visits.push({ pd, operations, reads: draft?.reads ?? [], steps });
+      visits.push({ pd, operations, reads: draft === undefined ? [] : readsOf(draft), steps });
     }
     return visits;
   }
@@ -278,7 +268,7 @@ class HistoryReader {
     if (this.#snapshots.isDeleted(from))
       return { kind: "diffDeletedBase", snapshot, base: this.#snapshots.numberOf(from, "") };
     const base = this.#snapshots.ancestor(from, to, "");
-    return { kind: "diff", snapshot, base, isFar: base !== snapshot - 1 };
+    return { kind: "diff", snapshot, base, isFar: !this.#snapshots.isParent(from, to) };
   }
 
   #sync(name: string): ControlStep {
@@ -298,11 +288,11 @@ class HistoryReader {
     const drafts = this.#cloneDrafts.get(name) ?? new Map<number, Draft>();
     const visits: WrittenCloneVisit[] = [];
     for (const draft of drafts.values())
-      this.#problems.attempt(draft.line, () => this.#expectInSnapshot(draft.pd, snapshot));
+      this.#problems.attempt(placeOf(draft).line, () => this.#expectInSnapshot(placeOf(draft).pd, snapshot));
     const last = Math.max(-1, ...drafts.keys());
     for (let visit = 0; visit <= last; visit++) {
       const draft = drafts.get(visit);
-      const pd = draft?.pd ?? visits.at(-1)?.pd ?? firstOf(drafts).pd;
+      const pd = draft === undefined ? (visits.at(-1)?.pd ?? placeOf(firstOf(drafts)).pd) : placeOf(draft).pd;
       visits.push({ pd, operations: draft?.operations.map(({ operation }) => operation) ?? [] });
     }
     this.#cloneVisits.set(clone, visits);
@@ -349,6 +339,24 @@ class HistoryReader {
       `extent ${volume}/${index}: volume ${volume} has ${count} at this lts; it is to be resized before`,
     );
   }
+}
+
+function draftOf(drafts: Map<number, Draft>, number: number): Draft {
+  const known = drafts.get(number);
+  if (known !== undefined) return known;
+  const draft: Draft = { named: undefined, operations: [], reads: [] };
+  drafts.set(number, draft);
+  return draft;
+}
+
+/** The extent of a draft, with the line that says so. */
+function placeOf({ named, reads }: Draft): { readonly line: number; readonly pd: number } {
+  return (named ?? reads[0])!;
+}
+
+function readsOf(draft: Draft): readonly WrittenRead[] {
+  const own = placeOf(draft).pd;
+  return draft.reads.map(({ pd, span }) => (pd === own ? span : { pd, ...span }));
 }
 
 function addOperation(

@@ -74,6 +74,11 @@ export class SnapshotNames {
     return false;
   }
 
+  /** Whether the volumes were last equal to the first before the second was taken. */
+  isParent(name: string, of: string): boolean {
+    return this.#entries.get(of)?.parent === name;
+  }
+
   ancestor(name: string, of: string, line: string): number {
     const number = this.alive(name, line);
     if (!this.isAncestor(name, of))

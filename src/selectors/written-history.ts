@@ -21,10 +21,16 @@ export interface WrittenVisit {
   readonly pd: number;
   /** By operation number; disjoint but for flushes. */
   readonly operations: readonly Operation[];
-  /** Reads of the same extent, in flight together with the operations. */
-  readonly reads?: readonly BlockSpan[];
+  /** In flight together with the operations. */
+  readonly reads?: readonly WrittenRead[];
   /** What follows it. */
   readonly steps?: readonly ControlStep[];
+}
+
+/** A read beside the operations. */
+export interface WrittenRead extends BlockSpan {
+  /** Number of its extent; left out for that of the visit. */
+  readonly pd?: number;
 }
 
 /** What is written to a clone, by extent. */
@@ -52,13 +58,18 @@ export class WrittenHistory implements History {
   readonly #visits: readonly WrittenVisit[];
   readonly #clones: ReadonlyMap<number, readonly WrittenCloneVisit[]>;
 
-  /** @throws {RangeError} If a visit is to an extent that the geometry has not. */
+  /** @throws {RangeError} If a visit or a read is to an extent that the geometry has not. */
   constructor({ run, geometry, visits, clones = new Map(), startExtents }: WrittenHistoryOptions) {
-    for (const [lts, { pd }] of visits.entries())
-      if (!(pd >= 0 && pd < geometry.extentCount))
-        throw new RangeError(
-          `lts ${lts} visits extent ${pd}: expected 0 to ${geometry.extentCount - 1}, the extents of the geometry`,
-        );
+    const expectExtent = (pd: number, what: string): void => {
+      if (pd >= 0 && pd < geometry.extentCount) return;
+      throw new RangeError(
+        `${what} extent ${pd}: expected 0 to ${geometry.extentCount - 1}, the extents of the geometry`,
+      );
+    };
+    for (const [lts, { pd, reads = [] }] of visits.entries()) {
+      expectExtent(pd, `lts ${lts} visits`);
+      for (const read of reads) expectExtent(read.pd ?? pd, `lts ${lts} reads`);
+    }
     this.run = run;
     this.geometry = geometry;
     this.#visits = visits;
@@ -99,8 +110,9 @@ export class WrittenHistory implements History {
   readsAt(lts: number): readonly Read[] {
     const visit = this.#visits[lts];
     if (visit?.reads === undefined) return [];
-    const extent = this.geometry.extent(visit.pd);
-    return visit.reads.map((span) => ({ extent, ...span }));
+    return visit.reads.map(({ pd = visit.pd, firstBlock, blockCount }) => ({
+      ...{ extent: this.geometry.extent(pd), firstBlock, blockCount },
+    }));
   }
 
   preRead(): boolean {

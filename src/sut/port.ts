@@ -107,6 +107,11 @@ export interface BlockDevice extends AsyncDisposable {
   readonly capabilities: DeviceCapabilities;
   /** Size in logical blocks; follows a resize of the namespace. */
   readonly blockCount: number;
+  /**
+   * How many times the connection was made, from 1; changes when it was lost and made anew. Absent where there is
+   * none.
+   */
+  readonly association?: number;
   /** Fills `into`, whose length is `blockCount` blocks. After anything but `ok` its content means nothing. */
   read(request: BlockRange & { readonly into: Uint8Array }, options?: CallOptions): Promise<Outcome>;
   /** Writes `from`, whose length is `blockCount` blocks; with `fua` it is durable when this settles `ok`. */

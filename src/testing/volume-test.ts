@@ -231,7 +231,7 @@ async function failure(volumeTest: VolumeTest, found: Found, signal: AbortSignal
 }
 
 /** The name of a test as a pattern that matches it alone, quoted for a shell. */
-function patternOf(name: string): string {
+export function patternOf(name: string): string {
   return `'${name.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&").replaceAll("'", "'\\''")}'`;
 }
 
@@ -290,7 +290,7 @@ async function violationOf(
 }
 
 /** A run that could not be judged is no success, and neither is one that was refused what it asked for. */
-function verdictOf(
+export function verdictOf(
   { verdict, violations, targetFailure, targetErrorCount, crash }: RunResult,
   warnings: readonly string[],
 ): Violation | undefined {
@@ -305,7 +305,7 @@ function verdictOf(
   );
 }
 
-async function openOwn(open: (config: Config) => Promise<Target>, config: Config): Promise<Stage> {
+export async function openOwn(open: (config: Config) => Promise<Target>, config: Config): Promise<Stage> {
   const target = await open(config);
   return {
     target,
@@ -333,6 +333,6 @@ function targetConfig({ visits }: HistoryPlan, setting: Setting): NonNullable<Co
 }
 
 /** The built command line, whether this is the built library or its source. */
-const commandLine = fileURLToPath(
+export const commandLine = fileURLToPath(
   new URL(import.meta.url.endsWith(".ts") ? "../../dist/cli/main.js" : "../cli/main.js", import.meta.url),
 );

@@ -278,6 +278,52 @@ describe("a history as text", () => {
     expect(historyText(plan).trimEnd().split("\n").slice(-lines.length)).toEqual(lines);
   });
 
+  test("lets a read name any extent; that of the lts is its operations', or else the first read's", () => {
+    const lines = [
+      "0.0         0/1    write             3",
+      "0           1/2    read              0..15",
+      "0           0/1    read              4",
+      "1           0/3    read              0",
+      "1           0/1    read              1",
+      "2           0/2    nothing",
+      "2           0/1    read              2",
+      "2           0/2    read              3",
+    ];
+    const plan = parseHistory(withBody(...lines), "h");
+    expect(plan.visits.map(({ pd, reads }) => [pd, reads])).toEqual([
+      [
+        1,
+        [
+          { pd: 6, firstBlock: 0, blockCount: 16 },
+          { firstBlock: 4, blockCount: 1 },
+        ],
+      ],
+      [
+        3,
+        [
+          { firstBlock: 0, blockCount: 1 },
+          { pd: 1, firstBlock: 1, blockCount: 1 },
+        ],
+      ],
+      [
+        2,
+        [
+          { pd: 1, firstBlock: 2, blockCount: 1 },
+          { firstBlock: 3, blockCount: 1 },
+        ],
+      ],
+    ]);
+    expect(historyText(plan).trimEnd().split("\n").slice(-lines.length)).toEqual(lines);
+    expect(problemsOf(withBody("0.0 0/1 write 3", "1 0/2 nothing", "1 0/3 nothing"))).toEqual([
+      "h:9: extent 0/3: expected 0/2, as at line 8",
+    ]);
+    expect(
+      problemsOf(
+        `${withBody("0.0 0/1 write 3", "0 1/3 read 3")}`.replace(/\n0\.0/, "\nstart-extents 2 2\n0.0"),
+      ),
+    ).toEqual(["h:9: extent 1/3: volume 1 has 2 at this lts; it is to be resized before"]);
+  });
+
   test("has the visits of a clone at their places, on the extent of the one before or after", () => {
     const lines = [
       "after 0 snapshot a",
@@ -415,7 +461,7 @@ describe("what is wrong is told with its line:", () => {
     [
       "extents without blocks",
       withBody().replace("16", "0"),
-      'h:4: extent-blocks: expected a whole number from 1 to 65536, got "0"',
+      'h:4: extent-blocks: expected a whole number from 1 to 131072, got "0"',
     ],
     [
       "one start for two",
@@ -622,7 +668,9 @@ describe("what is wrong is told with its line:", () => {
   });
 
   test("without a long search, however much there is", { timeout: 5_000 }, () => {
-    expect(problemsOf(" ".repeat(2 ** 23 + 1))).toEqual(["h: 8388609 characters: expected at most 8388608"]);
+    expect(problemsOf(" ".repeat(2 ** 25 + 1))).toEqual([
+      "h: 33554433 characters: expected at most 33554432",
+    ]);
     const snapshots = Array.from({ length: 1001 }, (_, number) => `after 0 snapshot s${number}`);
     expect(problemsOf(withBody(...snapshots))).toEqual(["h:1007: expected at most 1000 snapshots"]);
     const diffs = Array.from({ length: 20_000 }, () => "after 1 diff s0 s999");

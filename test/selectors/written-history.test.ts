@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { Kernel, RunKernel } from "../../src/generators/kernel.ts";
 import { contentFormat } from "../../src/generators/content.ts";
+import { Kernel, RunKernel } from "../../src/generators/kernel.ts";
 import { Geometry } from "../../src/selectors/geometry.ts";
 import { WrittenHistory } from "../../src/selectors/written-history.ts";
 

@@ -53,7 +53,7 @@ describe("a history that fails", () => {
       ...noDeadline,
       try: async (plan) => (hasCulprit(plan) ? violation("zeroed", "again") : undefined),
     });
-    expect(body(plan)).toEqual([expect.stringMatching(/^\d+\.0 0\/2 deallocate 3\.\.5$/)]);
+    expect(body(plan)).toEqual([expect.stringMatching(/^0\.0 0\/2 deallocate 3$/)]);
   });
 
   test("shrinks to a step with those that it needs, though they come before it", async () => {

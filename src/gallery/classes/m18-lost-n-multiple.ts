@@ -5,6 +5,8 @@ import { opening, replaced } from "../port-lies.ts";
 
 /** Values that vdbench's generation counter takes before it begins anew. */
 const keyCount = 126;
+/** The same where it is to happen in a short history. */
+const keyCountEager = 2;
 const blockCount = 16;
 
 /** From some time on one block holds what was written to it 126, or 252, writes before. */
@@ -26,14 +28,16 @@ export const lostNMultiple: PortMutant = {
 
 function fallsBehind(device: BlockDevice, scene: Scene): BlockDevice {
   const { blockSizeBytes: size } = device.capabilities;
-  const block = scene.choices.below(blockCount);
-  const lag = keyCount * between(scene, { min: 1, max: 2 });
-  const start = lag + between(scene, { min: 1, max: 40 });
+  const { isEager = false } = scene;
+  let block = isEager ? undefined : scene.choices.below(blockCount);
+  const lag = isEager ? keyCountEager : keyCount * between(scene, { min: 1, max: 2 });
+  const start = lag + (isEager ? 1 : between(scene, { min: 1, max: 40 }));
   /** The last of the block, oldest first. */
   const versions: Uint8Array[] = [];
   let writes = 0;
   return replaced(device, {
     write: (request, options) => {
+      block ??= request.block;
       const at = (block - request.block) * size;
       if (at < 0 || at >= request.from.length) return device.write(request, options);
       versions.push(request.from.slice(at, at + size));

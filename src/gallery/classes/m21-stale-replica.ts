@@ -3,6 +3,9 @@ import { between } from "../chances.ts";
 import type { PortMutant, Scene } from "../mutant.ts";
 import { opening, replaced } from "../port-lies.ts";
 
+/** Versions of one block that a replica misses before it takes over, where it is to happen in a short history. */
+const missedMax = 2;
+
 /** A replica misses all writes from some time on, and takes over later. */
 export const staleReplica: PortMutant = {
   level: "port",
@@ -18,24 +21,35 @@ export const staleReplica: PortMutant = {
 };
 
 function failsOver(service: VolumeService, uuid: string, device: BlockDevice, scene: Scene): BlockDevice {
-  const lastWrite = between(scene, { min: 150, max: 250 });
+  const { isEager = false } = scene;
+  const lastWrite = isEager ? Number.POSITIVE_INFINITY : between(scene, { min: 150, max: 250 });
   const failover = lastWrite + between(scene, { min: 150, max: 250 });
+  /** Where it is to happen in a short history: the replica has a block's first version, and misses the next ones. */
+  const written = new Set<number>();
+  const missed = new Map<number, number>();
   let replica: Promise<Replica> | undefined;
   let serving = device;
   let writes = 0;
+  const takeOver = async (): Promise<void> => {
+    serving = (await replica!).device;
+    scene.struck();
+  };
   return replaced(device, {
     write: async (request, options) => {
       writes++;
-      if (writes === lastWrite) {
+      if (writes === lastWrite || (isEager && replica === undefined && written.has(request.block))) {
         replica = copyOf(service, uuid);
         // What went wrong is told when it is to take over.
         replica.catch(() => {});
       }
-      if (writes === failover) {
-        serving = (await replica!).device;
-        scene.struck();
-      }
-      return serving.write(request, options);
+      if (writes === failover) await takeOver();
+      const outcome = await serving.write(request, options);
+      written.add(request.block);
+      if (!isEager || replica === undefined || serving !== device) return outcome;
+      const count = (missed.get(request.block) ?? 0) + 1;
+      missed.set(request.block, count);
+      if (count === missedMax) await takeOver();
+      return outcome;
     },
     read: (request, options) => serving.read(request, options),
     flush: (options) => serving.flush(options),

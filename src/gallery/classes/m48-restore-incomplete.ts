@@ -6,6 +6,8 @@ import { blocksOf, defines, holdsData, isEqual, shownBy } from "../store-lies.ts
 
 /** Blocks that a rollback finds in its list of what was written. */
 const listedBlocksMax = 150;
+/** The same where it is to happen in a short history. */
+const listedBlocksMaxEager = 1;
 
 /** A rollback undoes the blocks written last; one that was written longer ago than those stays. */
 export const restoreIncomplete: TargetMutant = {
@@ -22,6 +24,7 @@ export const restoreIncomplete: TargetMutant = {
   },
   bug: (chance) => {
     const isLeft = nthOf(chance, { min: 2, max: 3 });
+    const listedMax = chance.isEager ? listedBlocksMaxEager : listedBlocksMax;
     /** Blocks in the order of their last writes. */
     const written = new Map<ThinVolume, Set<number>>();
     return {
@@ -39,9 +42,7 @@ export const restoreIncomplete: TargetMutant = {
         const { head } = volume;
         const all = [...(written.get(volume) ?? [])];
         written.delete(volume);
-        const unlisted = all
-          .slice(0, -listedBlocksMax)
-          .find((block) => isNewer(block, abandoned, head.parent!));
+        const unlisted = all.slice(0, -listedMax).find((block) => isNewer(block, abandoned, head.parent!));
         if (unlisted !== undefined && isLeft()) head.write(unlisted, 1, shownBy(abandoned, unlisted));
       },
     };

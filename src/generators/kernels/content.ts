@@ -167,6 +167,80 @@ export function isZero(source: usize, byteCount: usize): bool {
   return !v128.any_true(seen);
 }
 
+/** The number that {@link mix} makes x of. */
+@inline
+function unmix(x: u64): u64 {
+  x ^= x >> 33;
+  x *= 0x9cb4b2f8129337db;
+  x ^= x >> 33;
+  x *= 0x4f74430c22a54005;
+  return x ^ (x >> 33);
+}
+
+/**
+ * Whether a header has the tag of its run, whichever that is: keys follow from the run's identity.
+ *
+ * @param orderMask - Of the order in which that run's sectors sort: 0 or all ones.
+ */
+export function hasTag(source: usize, orderMask: u64): bool {
+  const stamp = load<u64>(source, 24);
+  const kind = stamp & 0xff;
+  if (kind > KIND_TEXT) return false;
+  const run = load<u64>(source, 8);
+  const x = mix(bswap<u64>(load<u64>(source)) ^ orderMask ^ mix(run + 1));
+  const y = mix(load<u64>(source, 16) ^ mix(run + 2));
+  return ((((x ^ (kind << 56)) + rotl<u64>(y, 32)) * TAG_MULTIPLIER & ~0xff) | kind) == stamp;
+}
+
+/** Bits that are set in a block, counted no further than a little above `most`. */
+export function bitsSet(source: usize, byteCount: usize, most: u32): u32 {
+  let count: u32 = 0;
+  for (const end = source + byteCount; source < end && count <= most; source += 8) {
+    count += <u32>popcnt<u64>(load<u64>(source));
+  }
+  return count;
+}
+
+/**
+ * Whether no sector of a block has the header of any run, nor a 64-byte line that one of this run could have: then
+ * nothing is to be learnt from it.
+ */
+export function saysNothing(context: usize, source: usize, sectorCount: u32): bool {
+  for (let sector: u32 = 0; sector < sectorCount; sector++) {
+    if (hasTag(source, 0) || hasTag(source, ~0)) return false;
+    for (let line: usize = 64; line < SECTOR; line += 64) {
+      if (isLine(context, source, line, 0, sectorCount) || isLine(context, source, line, 1, sectorCount)) return false;
+      if (isSpelled(v128.load(source + line))) return false;
+    }
+    source += SECTOR;
+  }
+  return true;
+}
+
+/** Whether all lanes of a line have one key, and that leads to a sector there is. Lines that are spelled are not asked about. */
+function isLine(context: usize, source: usize, line: usize, kind: u32, sectorCount: u32): bool {
+  const table = context + CONTEXT_TABLES + <usize>kind * SECTOR + line;
+  const from = source + line;
+  const key = v128.xor(v128.load(from), v128.load(table));
+  for (let lane: usize = 16; lane < 64; lane += 16) {
+    if (v128.any_true(v128.xor(v128.xor(v128.load(from + lane), v128.load(table + lane)), key))) return false;
+  }
+  const low = i64x2.extract_lane(key, 0);
+  const y = i64x2.extract_lane(key, 1) - low;
+  const address = unmix(y) ^ load<u64>(context, CONTEXT_ADDRESS_KEY);
+  const vd = unmix(low - y) ^ load<u64>(context, CONTEXT_VALUE_KEY);
+  return (address & 0xff) < sectorCount && kindOf(context, vd) == kind;
+}
+
+/** Whether sixteen bytes are all letters that text is spelled with. */
+function isSpelled(text: v128): bool {
+  let known = i64x2.splat(0);
+  for (let letter: usize = 0; letter < 16; letter++) {
+    known = v128.or(known, i8x16.eq(text, i8x16.swizzle(alphabet, i8x16.splat(<i8>letter))));
+  }
+  return i8x16.all_true(known);
+}
+
 /** The descriptor that the sector's header claims. */
 @inline
 export function claimedVd(context: usize, source: usize): u64 {

@@ -5,7 +5,19 @@
  * 0 "never touched". Block numbers and draws are f64 as well, so that no call makes a BigInt.
  */
 import { initialiseTables, increment, jump, power, rng, rngInverse, shuffle, sum, unshuffle, MULTIPLIER, inverseOdd, unsum } from "./pcg";
-import { claimedVd, equalsBlock, inflateBlock, isZero, CONTEXT_SEED, SECTOR } from "./content";
+import {
+  bitsSet,
+  claimedVd,
+  equalsBlock,
+  hasTag,
+  inflateBlock,
+  isZero,
+  saysNothing,
+  CONTEXT_ORDER_MASK,
+  CONTEXT_RUN,
+  CONTEXT_SEED,
+  SECTOR,
+} from "./content";
 
 initialiseTables();
 
@@ -170,4 +182,94 @@ export function deflate(
     }
     source += step;
   }
+}
+
+/** What {@link survey} says of a block in the place of a position; see `../kernel.ts`. */
+const DAMAGED: f64 = -1;
+const GARBAGE: f64 = -2;
+const STRANGE: f64 = -3;
+const MISPLACED: f64 = -4;
+const FOREIGN: f64 = -5;
+/** Positions above are no operation's: 2^53. */
+const POSITION_END: u64 = 1 << 53;
+/** Bits set in a block of zeros that may have been flipped. */
+const FLIPPED_MAX: u32 = 32;
+
+/** The position of a value in its block's stream, or {@link STRANGE} if that is no operation's. */
+@inline
+function positionIn(seed: u64, vd: u64, volume: u32, block: u64): f64 {
+  const position = rngInverse(seed, vd, valueStream(volume, block));
+  return position == 0 || position >= POSITION_END ? STRANGE : <f64>position;
+}
+
+/**
+ * Names what consecutive blocks hold, one f64 each into `codes`: the position of a whole block at its own address,
+ * 0 for zeros, a code below 0 for anything else. Of a misplaced or foreign block two u64 into `details`: the address
+ * that its first sector claims, and its position there (f64 bits), or its run. Returns how many are not zeros.
+ */
+export function survey(
+  context: usize,
+  source: usize,
+  sectorCount: u32,
+  volume: u32,
+  block: f64,
+  count: u32,
+  codes: usize,
+  details: usize,
+): u32 {
+  const seed = load<u64>(context, CONTEXT_SEED);
+  const step = <usize>sectorCount * SECTOR;
+  let filled: u32 = 0;
+  // Neighbours were mostly written together: that the last position is this block's too costs less to find out than
+  // which one is.
+  let last: f64 = STRANGE;
+  for (let k: u32 = 0; k < count; k++) {
+    const number = <u64>block + <u64>k;
+    const vd = claimedVd(context, source);
+    let code: f64 = 0;
+    if (equalsBlock(context, source, sectorCount, vd, sectorAddress(volume, number))) {
+      if (last > 0 && shuffle(power * seed + increment(valueStream(volume, number)) * sum) == vd) {
+        code = last;
+      } else {
+        code = positionIn(seed, vd, volume, number);
+        if (code > 0) jump(<u64>code);
+        last = code;
+      }
+    } else if (!isZero(source, step)) {
+      code = strangeBlock(context, source, sectorCount, vd, details + (<usize>k << 4));
+    }
+    store<f64>(codes + (<usize>k << 3), code);
+    filled += code == 0 ? 0 : 1;
+    source += step;
+  }
+  return filled;
+}
+
+function strangeBlock(context: usize, source: usize, sectorCount: u32, vd: u64, detail: usize): f64 {
+  const address = load<u64>(source, 16);
+  const run = load<u64>(source, 8);
+  if (run == load<u64>(context, CONTEXT_RUN) && (address & 0xff) == 0 && equalsBlock(context, source, sectorCount, vd, address)) {
+    store<u64>(detail, address);
+    store<f64>(detail, positionIn(load<u64>(context, CONTEXT_SEED), vd, <u32>((address >> 8) & 0xfff), address >> 20), 8);
+    return MISPLACED;
+  }
+  if (isOfOtherRun(context, source, sectorCount, run)) {
+    store<u64>(detail, address);
+    store<u64>(detail, run, 8);
+    return FOREIGN;
+  }
+  if (bitsSet(source, <usize>sectorCount * SECTOR, FLIPPED_MAX) > FLIPPED_MAX && saysNothing(context, source, sectorCount)) return GARBAGE;
+  return DAMAGED;
+}
+
+/** Whether all sectors are stamped by one run that is not this one, or sorts the other way round. */
+function isOfOtherRun(context: usize, source: usize, sectorCount: u32, run: u64): bool {
+  const own = load<u64>(context, CONTEXT_ORDER_MASK);
+  const isOwnRun = run == load<u64>(context, CONTEXT_RUN);
+  for (let sector: u32 = 0; sector < sectorCount; sector++) {
+    if (load<u64>(source, 8) != run) return false;
+    if (!hasTag(source, ~own) && (isOwnRun || !hasTag(source, own))) return false;
+    source += SECTOR;
+  }
+  return true;
 }

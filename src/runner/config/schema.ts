@@ -383,6 +383,12 @@ export const configSchema = z
       .describe("Whether the run is kept on disk, to be resumed; auto: if its target outlives it."),
     runs: z.string().min(1).default("runs").describe("Directory in which runs are kept."),
     failures: z.string().min(1).default("failures").describe("Directory in which failure folders are made."),
+    dump: z
+      .enum(["blocks", "image"])
+      .default("blocks")
+      .describe(
+        "What a failure folder keeps: the blocks concerned, or beside them sparse images of the volumes and snapshots.",
+      ),
   })
   .superRefine((config, context) => {
     const { geometry: space, window: turns, operations: work } = config;

@@ -29,7 +29,13 @@ const embedded = z.strictObject({
 
 const lightbits = z.strictObject({
   kind: z.literal("lightbits"),
-  endpoint: z.url({ protocol: /^https?$/ }).describe("The REST API, such as https://10.0.0.1:443."),
+  endpoint: z
+    .url({ protocol: /^https?$/ })
+    .refine(
+      (url) => !/^https?:\/\/[^/?#]*@/.test(url),
+      "expected no user and password in it: they would be kept with the run",
+    )
+    .describe("The REST API, such as https://10.0.0.1:443."),
   project: z.string().min(1).default("default"),
   tokenEnvironment: z
     .string()

@@ -14,6 +14,7 @@ import { effectOf, type Operation, positionOf } from "../../selectors/operations
 import type { BlockDevice, Outcome } from "../../sut/port.ts";
 import { asked } from "../asked.ts";
 import { checkSnapshot } from "../extent-checks.ts";
+import { RangeKeeper } from "../exhibit.ts";
 import { read } from "../reading.ts";
 import { reread } from "../wrong-blocks.ts";
 import type { Run } from "../run.ts";
@@ -176,26 +177,31 @@ export class CloneVisitor {
       await read(this.#run, entry.device, extent, into);
       const view = snapshotView(tracker, entry.record);
       // Only what the clone has not written itself: zeros of its own would pass for the snapshot's.
-      const inherited: WrongBlock[] = [];
+      const inherited: { readonly fault: WrongBlock; readonly kept: RangeKeeper }[] = [];
       for (const { firstBlock, blockCount } of inheritedRuns(extent, own)) {
-        const address = buffer.address + firstBlock * blockSizeBytes;
-        inherited.push(...content.check({ extent, firstBlock, blockCount, view, address }).wrong);
+        const at = firstBlock * blockSizeBytes;
+        const address = buffer.address + at;
+        const bytes = into.subarray(at, at + blockCount * blockSizeBytes);
+        const kept = new RangeKeeper({ firstBlock, blockCount, bytes }, blockSizeBytes);
+        for (const fault of content.check({ extent, firstBlock, blockCount, view, address }).wrong)
+          inherited.push({ fault, kept });
       }
-      for (const fault of inherited) {
+      for (const { fault, kept } of inherited) {
         const bytes = into.slice(fault.block * blockSizeBytes, (fault.block + 1) * blockSizeBytes);
-        const about = {
-          extent,
-          wrong: fault,
-          view,
-          rule: "clone",
-          provenBefore: false,
-          bytes,
-          rereads: await reread(this.#run, fault, bytes, { extent, view, device: entry.device, buffer }),
-        } as const;
-        this.#run.violation(this.#run.diagnosis.explain({ ...about, snapshot: entry.record.snapshot }), {
+        const { snapshot } = entry.record;
+        const at = { extent, view, device: entry.device, buffer };
+        const { rereads, last } = await reread(this.#run, fault, bytes, at);
+        const about = { extent, wrong: fault, view, rule: "clone", provenBefore: false } as const;
+        this.#run.violation(this.#run.diagnosis.explain({ ...about, bytes, rereads, snapshot }), {
           kind: "block",
           found: bytes,
+          reread: last,
           allowed: fault.allowed,
+          judged: {
+            ...kept.around(fault),
+            ...{ place: "clone", pd: extent.pd, snapshot },
+            ...{ isLive: false, provenBefore: false, wasProven: false },
+          },
         });
       }
       const lost = this.#ownWrong(clone, { entry, extent, own, buffer });
@@ -244,7 +250,7 @@ export class CloneVisitor {
             observed: showsOrigin ? "the block of the snapshot" : "something else",
             operations: [],
           },
-          { kind: "block", found: bytes, allowed: [state] },
+          { kind: "block", found: bytes, allowed: [state], contentVolume: volume },
         );
       }
     }

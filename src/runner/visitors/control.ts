@@ -5,6 +5,7 @@
  */
 import type { ControlStep } from "../../selectors/control-schedule.ts";
 import type { Run } from "../run.ts";
+import { stepWords } from "../step-words.ts";
 import { CloneVisitor } from "./clones.ts";
 import { DiffVisitor } from "./diffs.ts";
 import { FaultVisitor } from "./faults.ts";
@@ -32,7 +33,27 @@ export class ControlVisitor {
     this.#sync = new SyncVisitor(run, this.shelf);
   }
 
+  /** Performs a step, and logs it; how it ended is the caller's business. */
   async perform(lts: number, step: ControlStep): Promise<void> {
+    const { operationLog, tracker } = this.#run;
+    const { kind } = step;
+    const logged = operationLog.beginStep({
+      ...{ lts, kind },
+      words: stepWords(step),
+      submittedEvent: tracker.event(),
+    });
+    let outcome = "ok";
+    try {
+      await this.#perform(lts, step);
+    } catch (error) {
+      outcome = error instanceof Error ? error.message : String(error);
+      throw error;
+    } finally {
+      operationLog.endStep(logged, { event: tracker.event(), outcome });
+    }
+  }
+
+  #perform(lts: number, step: ControlStep): Promise<void> {
     switch (step.kind) {
       case "snapshot":
         return this.snapshots.take(step.snapshot, { lts, isHot: step.isHot });

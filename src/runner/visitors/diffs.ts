@@ -9,6 +9,7 @@ import type { DiffQuestion } from "../../model/diff-checker.ts";
 import type { Violation } from "../../model/violation.ts";
 import { type DiffPage, ServiceError } from "../../sut/port.ts";
 import { asked, failureOf } from "../asked.ts";
+import type { DiffExhibit } from "../exhibit.ts";
 import type { Run } from "../run.ts";
 import type { SnapshotShelf } from "./shelf.ts";
 import type { SnapshotVisitor } from "./snapshots.ts";
@@ -54,9 +55,15 @@ export class DiffVisitor {
         if (strange !== undefined) violations.push(strange);
         else ledger.count("diffsNested");
       }
-      if (violations.length > 0) await this.#checkBehind(violations, snapshot, base);
-      for (const violation of violations) this.#run.violation(violation);
-      if (violations.length > 0) continue;
+      if (violations.length > 0) {
+        await this.#checkBehind(violations, snapshot, base);
+        const exhibit: DiffExhibit = {
+          ...{ kind: "diff", volume, snapshot, base, pages, again, isBaseDeleted: false },
+          ...(parts === undefined ? {} : { reportedByParts: [...parts.blocks()] }),
+        };
+        for (const violation of violations) this.#run.violation(violation, exhibit);
+        continue;
+      }
       ledger.diffProven({ pages: pages.length, reportedBlocks: reported.size, changedBlocks });
       if (base !== undefined && !isFar) this.#keep(volume, snapshot, { base, reported });
     }
@@ -71,7 +78,9 @@ export class DiffVisitor {
     for (const volume of target.volumes.keys()) {
       try {
         const pages = await this.#pages(volume, snapshot, base);
-        this.#run.violation(diffs.deletedBase(this.#question(volume, snapshot, base), pages));
+        this.#run.violation(diffs.deletedBase(this.#question(volume, snapshot, base), pages), {
+          ...{ kind: "diff", volume, snapshot, base, pages, isBaseDeleted: true },
+        });
       } catch (error) {
         const isRefusal =
           error instanceof ServiceError &&

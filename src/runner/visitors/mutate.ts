@@ -91,9 +91,10 @@ async function perform(
   operation: Operation,
   turn: Turn | undefined,
 ): Promise<Failed | undefined> {
-  const { tracker, durability } = run;
+  const { tracker, durability, operationLog } = run;
   const { kind, operationId, blockCount } = operation;
   const { volume } = visit.extent;
+  const { device } = run.target.volumes[volume]!;
   const position = positionOf(visit.lts, operationId);
   const effect = effectOf(kind);
   let data: Region | undefined;
@@ -110,6 +111,11 @@ async function perform(
         hasOverlap = true;
       }
     const submitted = tracker.submit(position, hasOverlap ? overlapping : undefined);
+    const logged = operationLog.submit(position, {
+      volume,
+      event: submitted,
+      connection: device.association,
+    });
     run.liveness.submitted();
     if (turn !== undefined) run.order.submitted(turn);
     const issued = await issue(run, visit, operation, { position, data, expected: expected?.buffer });
@@ -123,6 +129,8 @@ async function perform(
       position,
       effect === "none" && outcome.kind === "failed" ? "ok" : outcome.kind,
     );
+    // What waited for a connection went out on the one that stands now.
+    operationLog.complete(logged, issued, { event: completed, connection: device.association });
     run.ledger.completed(kind, blockCount, outcome.kind);
     if (outcome.kind === "ok") {
       if (kind === "flush") durability.flushed(volume, submitted);
@@ -139,6 +147,7 @@ async function perform(
         `${describe(visit, operation, outcome)}; volume ${volume} can not be reached any more, so it stays in doubt`,
       );
     const fenced = tracker.fence(position);
+    operationLog.fence(logged, fenced);
     if (effect !== "none")
       durability.completed(volume, { position, submitted, completed: fenced }, { isFua: false });
     return undefined;

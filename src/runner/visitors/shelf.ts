@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 import type { SnapshotRecord } from "../../model/snapshot-record.ts";
+import type { KeptSnapshot } from "../kept-snapshot.ts";
 import type { Run } from "../run.ts";
 
 /** A snapshot of one volume on the target. */
@@ -13,13 +14,6 @@ export interface Taken {
   readonly record: SnapshotRecord;
   /** Extents that were read from it and found right. */
   readonly proven: Set<number>;
-}
-
-/** The part of it that a run which goes on needs. */
-interface Kept {
-  readonly snapshot: number;
-  readonly isAlive: boolean;
-  readonly volumes: readonly { readonly uuid: string; readonly name: string }[];
 }
 
 const documentName = "snapshots";
@@ -36,7 +30,7 @@ export class SnapshotShelf {
 
   /** Takes up those that an earlier process left, as its document has them. */
   resume(document: unknown): void {
-    for (const { snapshot, isAlive, volumes } of (document ?? []) as readonly Kept[]) {
+    for (const { snapshot, isAlive, volumes } of (document ?? []) as readonly KeptSnapshot[]) {
       const taken = volumes.flatMap(({ uuid, name }, volume) => {
         const record = this.#run.tracker.snapshot(volume, snapshot);
         return record === undefined ? [] : [{ uuid, name, record, proven: new Set<number>() }];
@@ -46,6 +40,7 @@ export class SnapshotShelf {
       this.#taken.set(snapshot, taken);
       if (isAlive) this.#alive.add(snapshot);
     }
+    this.#run.snapshotsKept = this.#kept();
   }
 
   /** Numbers of those on the target, ascending. */
@@ -93,12 +88,17 @@ export class SnapshotShelf {
   }
 
   #save(): void {
-    const kept: Kept[] = [...this.#taken].map(([snapshot, volumes]) => ({
+    const kept = this.#kept();
+    this.#run.snapshotsKept = kept;
+    this.#run.recorder?.putDocument(documentName, kept);
+    this.#run.recorder?.commitDurably();
+  }
+
+  #kept(): readonly KeptSnapshot[] {
+    return [...this.#taken].map(([snapshot, volumes]) => ({
       snapshot,
       isAlive: this.#alive.has(snapshot),
       volumes: volumes.map(({ uuid, name }) => ({ uuid, name })),
     }));
-    this.#run.recorder?.putDocument(documentName, kept);
-    this.#run.recorder?.commitDurably();
   }
 }

@@ -40,11 +40,17 @@ export interface BlockDeviceOptions {
   readonly io: "sync" | "threads";
   /** Bypasses the page cache (O_DIRECT): buffers have to be aligned as pages of WebAssembly memory are. */
   readonly direct?: boolean;
+  /**
+   * `read`: nothing is made, claimed or changed, and whoever else uses the path is not asked; the operating system
+   * refuses every write, and all whole blocks that there are can be read. `write` if absent.
+   */
+  readonly access?: "read" | "write";
 }
 
 /** @throws {ServiceError} If the path cannot be used: what is wrong, and what to do. */
 export async function openBlockDevice(options: BlockDeviceOptions): Promise<BlockDevice> {
-  const { path, blockSizeBytes, sizeBytes, direct = false } = options;
+  const { path, blockSizeBytes, sizeBytes, direct = false, access = "write" } = options;
+  const isReadOnly = access === "read";
   if (blockSizeBytes !== 512 && blockSizeBytes !== 4096)
     throw refused(
       "ERR_INVALID_REQUEST",
@@ -54,15 +60,20 @@ export async function openBlockDevice(options: BlockDeviceOptions): Promise<Bloc
   if (sizeBytes !== undefined) assertWhole(path, sizeBytes, blockSizeBytes);
   const stats = statSync(path, { throwIfNoEntry: false });
   const isBlock = stats?.isBlockDevice() ?? false;
-  assertUsable(path, stats, sizeBytes);
-  const limits = isBlock ? blockLimits(realpathSync(path), stats!, blockSizeBytes) : fileLimits;
-  const flags = (direct ? constants.O_DIRECT : 0) | constants.O_RDWR;
-  const plain = openPlain(path, flags, stats);
+  assertUsable(path, stats, { sizeBytes, isReadOnly });
+  const limits = isBlock
+    ? blockLimits(realpathSync(path), stats!, { blockSizeBytes, isReadOnly })
+    : fileLimits;
+  const flags = (direct ? constants.O_DIRECT : 0) | (isReadOnly ? constants.O_RDONLY : constants.O_RDWR);
+  const plain = openPlain(path, flags, { stats, isReadOnly });
   try {
     const name = realpathSync(path);
-    if (!isBlock && sizeBytes !== undefined && fstatSync(plain).size === 0) extend(name, plain, sizeBytes);
+    if (!isBlock && !isReadOnly && sizeBytes !== undefined && fstatSync(plain).size === 0)
+      extend(name, plain, sizeBytes);
     const found = isBlock ? limits.sizeBytes : fstatSync(plain).size;
-    const used = usedBytes(name, found, sizeBytes, blockSizeBytes);
+    const used = isReadOnly
+      ? readableBytes(name, found, blockSizeBytes)
+      : usedBytes(name, found, sizeBytes, blockSizeBytes);
     if (direct) probeDirect(name, plain, blockSizeBytes);
     // A block device is claimed by the first descriptor; another of the same file needs no claim.
     const durable = openSync(`/proc/self/fd/${plain}`, flags | constants.O_DSYNC);
@@ -92,12 +103,16 @@ interface Limits {
 const fileLimits: Limits = { sizeBytes: 0, bufferAlignment: 512, hasVolatileCache: true };
 
 /** What the kernel says of a block device; refuses one that is in use, read-only or of longer blocks. */
-function blockLimits(name: string, stats: Stats, blockSizeBytes: number): Limits {
+function blockLimits(
+  name: string,
+  stats: Stats,
+  { blockSizeBytes, isReadOnly }: { readonly blockSizeBytes: number; readonly isReadOnly: boolean },
+): Limits {
   const number = deviceNumber(stats.rdev);
-  const [use] = usesOfBlockDevice(name, number);
+  const [use] = isReadOnly ? [] : usesOfBlockDevice(name, number);
   if (use !== undefined) throw inUse(name, use);
   const folder = sysFolder(number);
-  if (read(join(folder, "ro")) === "1")
+  if (!isReadOnly && read(join(folder, "ro")) === "1")
     throw refused("ERR_FORBIDDEN", name, "is read-only: harrow writes to what it checks");
   // A partition has no queue of its own.
   const queue = existsQueue(folder) ?? join(folder, "../queue");
@@ -125,8 +140,13 @@ function read(file: string): string {
   return readFileSync(file, "utf8").trim();
 }
 
-function assertUsable(path: string, stats: Stats | undefined, sizeBytes: number | undefined): void {
+function assertUsable(
+  path: string,
+  stats: Stats | undefined,
+  { sizeBytes, isReadOnly }: { readonly sizeBytes: number | undefined; readonly isReadOnly: boolean },
+): void {
   if (stats === undefined) {
+    if (isReadOnly) throw refused("ERR_NOT_FOUND", path, "does not exist");
     if (sizeBytes === undefined)
       throw refused("ERR_NOT_FOUND", path, "does not exist: give sizeBytes to have a sparse file made");
     return;
@@ -136,19 +156,24 @@ function assertUsable(path: string, stats: Stats | undefined, sizeBytes: number 
   if (stats.isBlockDevice()) return;
   if (!stats.isFile())
     throw refused("ERR_INVALID_REQUEST", path, "is neither a regular file nor a block device");
-  const [use] = usesOfFile(realpathSync(path));
+  const [use] = isReadOnly ? [] : usesOfFile(realpathSync(path));
   if (use !== undefined) throw inUse(path, use);
 }
 
-/** Opens for reading and writing; a block device exclusively, a new file only if nobody else made it meanwhile. */
-function openPlain(path: string, flags: number, stats: Stats | undefined): number {
+/** To be written, a block device is opened exclusively, a new file only if nobody else made it meanwhile. */
+function openPlain(
+  path: string,
+  flags: number,
+  { stats, isReadOnly }: { readonly stats: Stats | undefined; readonly isReadOnly: boolean },
+): number {
   const { O_CREAT, O_EXCL } = constants;
   const mode = 0o600;
   try {
+    if (isReadOnly) return openSync(path, flags);
     if (stats === undefined) return openSync(path, flags | O_CREAT | O_EXCL, mode);
     return openSync(path, stats.isBlockDevice() ? flags | O_EXCL : flags);
   } catch (cause) {
-    throw openError(path, cause);
+    throw openError(path, cause, isReadOnly ? "reading" : "writing");
   }
 }
 
@@ -161,7 +186,7 @@ function extend(name: string, descriptor: number, sizeBytes: number): void {
   }
 }
 
-function openError(path: string, cause: unknown): unknown {
+function openError(path: string, cause: unknown, purpose: "reading" | "writing"): unknown {
   const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
   const told = (serviceCode: ServiceErrorCode, what: string) => refused(serviceCode, path, what, cause);
   switch (code) {
@@ -169,7 +194,7 @@ function openError(path: string, cause: unknown): unknown {
     case "EPERM":
       return told(
         "ERR_FORBIDDEN",
-        "may not be opened for writing: run as a user who may, or change its mode",
+        `may not be opened for ${purpose}: run as a user who may, or change its mode`,
       );
     case "EROFS":
       return told("ERR_FORBIDDEN", "lies on a read-only file system or device");
@@ -214,6 +239,12 @@ function usedBytes(name: string, found: number, wanted: number | undefined, bloc
   if (found === 0) throw refused("ERR_INVALID_REQUEST", name, "is empty: give sizeBytes to have it extended");
   assertWhole(name, found, blockSizeBytes);
   return found;
+}
+
+function readableBytes(name: string, found: number, blockSizeBytes: number): number {
+  if (found < blockSizeBytes)
+    throw refused("ERR_INVALID_REQUEST", name, `has ${found} bytes, which is less than a block`);
+  return found - (found % blockSizeBytes);
 }
 
 function assertWhole(path: string, sizeBytes: number, blockSizeBytes: number): void {

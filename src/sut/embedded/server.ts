@@ -81,6 +81,7 @@ export async function serveEmbedded(options: EmbeddedOptions): Promise<EmbeddedT
       port: options.apiPort ?? 0,
       subsystemNqn,
       nvmeEndpoints: [target.address],
+      discoveryEndpoints: [target.address],
       clusterUuid: identity.clusterUuid,
       nodeUuid: identity.nodeUuid,
       ...pick(options, ["token", "creatingMs", "diffPageRangesMax", "productVersion"]),

@@ -37,6 +37,7 @@ import { counted } from "./wording.ts";
 /** What a device needs of its controller. */
 export interface RequestCarrier {
   readonly timeoutTicks: number;
+  readonly associationCount: number;
   submit(request: QueueRequest): void;
   /** Takes back the caller's buffers; see `QueueConnection.detach`. */
   detach(request: QueueRequest): void;
@@ -87,6 +88,10 @@ export class NamespaceDevice implements BlockDevice {
 
   get blockCount(): number {
     return this.#properties.blockCount;
+  }
+
+  get association(): number {
+    return this.#carrier.associationCount;
   }
 
   /** Takes what the controller now says about the namespace. */

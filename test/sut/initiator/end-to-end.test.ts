@@ -219,6 +219,23 @@ describe("initiator and target", () => {
     expect(controller.associationCount).toBe(2);
   });
 
+  test("number their connection anew when the one of before was lost, and not before", async () => {
+    const { target, device } = await connected({});
+    const into = Buffer.alloc(512);
+    expect(device.association).toBe(1);
+    for (const association of [2, 3]) {
+      target.setPaused(true);
+      const lost = device.read({ block: 0, blockCount: 1, into });
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      target.setPaused(false);
+      target.resetConnections();
+      expect(await lost).toMatchObject({ kind: "unknown", code: "ERR_CONNECTION_LOST" });
+      expect(device.association).toBe(association - 1);
+      expect(await device.read({ block: 0, blockCount: 1, into })).toEqual(ok);
+      expect(device.association).toBe(association);
+    }
+  });
+
   test("give up a target that stands still, and find it again", async () => {
     const clock = new SimulatedClock();
     const { target, controller, device } = await connected({ host: { clock, keepAliveMs: 0 } });

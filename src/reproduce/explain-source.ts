@@ -1,0 +1,195 @@
+/**
+ * What an explanation is worked out from: a history, what the model knew of a run of it, and when things were, as far
+ * as anyone has kept that.
+ *
+ * From a seed alone it is as if every operation had gone well, one lts after another.
+ *
+ * @packageDocumentation
+ */
+import { Cut } from "../model/cut.ts";
+import { LtsClock } from "../model/lts-clock.ts";
+import type { OperationTimes } from "../model/operation-times.ts";
+import type { SnapshotRecord } from "../model/snapshot-record.ts";
+import { type RollbackRecord, Tracker } from "../model/tracker.ts";
+import type { Config } from "../runner/config/schema.ts";
+import type { OperationLogFile } from "../runner/operation-log-file.ts";
+import type { RunMemory } from "../runner/run-store.ts";
+import type { History } from "../selectors/history.ts";
+import { effectOf, positionOf } from "../selectors/operations.ts";
+import type { DeviceCapabilities } from "../sut/port.ts";
+import type { Case } from "./again.ts";
+import type { DumpedViolation } from "./dump.ts";
+import { controlSteps } from "./explain-control.ts";
+import { historyOf } from "./history-of.ts";
+
+/** The operation log of a run, as far as there is one. */
+export type RunLogFile = Pick<
+  OperationLogFile,
+  "operation" | "steps" | "droppedCount" | "droppedStepCount" | "ltsFirst" | "wallOffsetMs"
+>;
+
+/** What is promised of a volume, as far as an explanation depends on it. */
+type Promised = Pick<DeviceCapabilities, "volatileWriteCache" | "deallocatedReads">;
+
+export interface ExplainSource {
+  readonly config: Config;
+  readonly seed: bigint;
+  readonly history: History;
+  readonly tracker: Tracker;
+  /** Highest lts that was begun, or that is asked for; −1 for none. */
+  readonly ltsEnd: number;
+  /** Where outcomes, cuts and decisions are from. */
+  readonly basis: "memory" | "seed";
+  readonly clock: LtsClock | undefined;
+  readonly log: RunLogFile | undefined;
+  /** Absent if nobody has kept it. */
+  readonly promised: Promised | undefined;
+  readonly violations: readonly DumpedViolation[];
+}
+
+export interface MemorySourceOptions extends Case {
+  readonly memory: RunMemory;
+  readonly log?: RunLogFile | undefined;
+  readonly promised?: Promised | undefined;
+  readonly violations?: readonly DumpedViolation[];
+}
+
+export function sourceOfMemory(options: MemorySourceOptions): ExplainSource {
+  const { config, seed, memory, log, promised, violations = [] } = options;
+  const history = historyOf(options);
+  const tracker = Tracker.resumed(memory);
+  tracker.deallocateIsAdvice = (promised?.deallocatedReads ?? "zeros") !== "zeros";
+  tracker.interrupt(positionsBetween(history, memory.ltsComplete, memory.ltsReserved));
+  const clock = clockOf(memory);
+  const ltsEnd = memory.ltsReserved;
+  return { config, seed, history, tracker, ltsEnd, basis: "memory", clock, log, promised, violations };
+}
+
+/** A clock that is damaged costs the times, and nothing else. */
+function clockOf({ documents }: RunMemory): LtsClock | undefined {
+  const kept = documents.get("progress") as { readonly clock?: unknown } | null | undefined;
+  if (kept?.clock === undefined) return undefined;
+  try {
+    return LtsClock.fromJSON(kept.clock);
+  } catch (error) {
+    if (error instanceof TypeError) return undefined;
+    throw error;
+  }
+}
+
+/** As it must be once all lts up to `ltsEnd` have gone well. */
+export function sourceOfSeed(what: Case, ltsEnd: number): ExplainSource {
+  const { config, seed } = what;
+  const history = historyOf(what);
+  const tracker = Tracker.resumed(expectedState(history, config, ltsEnd));
+  return {
+    ...{ config, seed, history, tracker, ltsEnd },
+    basis: "seed",
+    clock: undefined,
+    log: undefined,
+    promised: undefined,
+    violations: [],
+  };
+}
+
+/** The records of a volume's snapshots that are still known, of those with a rollback to them as well. */
+export function* recordsOf({ tracker }: ExplainSource, volume: number): Generator<SnapshotRecord> {
+  const known = new Set(tracker.snapshots.filter((record) => record.volume === volume));
+  for (const { record } of tracker.rollbacksOf(volume)) known.add(record);
+  yield* known;
+}
+
+/** A snapshot as it can be asked about. */
+export interface KnownSnapshot {
+  readonly record: SnapshotRecord;
+  /** Otherwise nobody knows any more where its cut lay, and it is as if it had been taken at rest. */
+  readonly isCutKept: boolean;
+}
+
+/** One lts after another: nothing was under way around a snapshot's call, so that its lts says where its cut lay. */
+export function isSequential({ config }: Pick<ExplainSource, "config">): boolean {
+  return config.runner.kind === "sequential";
+}
+
+/** @returns Nothing if the history has not taken it by then. */
+export function snapshotOf(
+  source: ExplainSource,
+  volume: number,
+  snapshot: number,
+): KnownSnapshot | undefined {
+  for (const record of recordsOf(source, volume))
+    if (record.snapshot === snapshot) return { record, isCutKept: true };
+  const { history, config, ltsEnd, tracker } = source;
+  const rollbacks = tracker.rollbacksOf(volume);
+  let branch = 0;
+  for (const { lts, step } of controlSteps(history, config, ltsEnd)) {
+    if (step.kind === "rollback" && rollbacks[branch]?.record.snapshot === step.snapshot) branch++;
+    if (step.kind === "snapshot" && step.snapshot === snapshot)
+      return { record: guessedRecord({ snapshot, volume, lts, branch }), isCutKept: false };
+  }
+  return undefined;
+}
+
+/** A snapshot of which only the schedule is known. */
+export function guessedRecord(
+  about: Pick<SnapshotRecord, "snapshot" | "volume" | "lts" | "branch">,
+): SnapshotRecord {
+  // Whatever is out of the ordinary, and ended before or after it, leaves it open.
+  const submitted = Number.MAX_SAFE_INTEGER - 1;
+  return restingRecord(about, { submitted, completed: submitted + 1 });
+}
+
+/** What ended, or may have been begun, when nobody was there any more to see it end. */
+function* positionsBetween(history: History, ltsComplete: number, ltsReserved: number): Generator<number> {
+  for (let lts = ltsComplete + 1; lts <= ltsReserved; lts++)
+    for (const { kind, operationId } of history.visit(lts).operations)
+      if (effectOf(kind) !== "none") yield positionOf(lts, operationId);
+}
+
+function expectedState(history: History, config: Config, ltsEnd: number) {
+  const snapshots: SnapshotRecord[] = [];
+  const rollbacks: RollbackRecord[] = [];
+  let event = 0;
+  for (const { lts, step } of controlSteps(history, config, ltsEnd)) {
+    const volumes = history.geometry.volumeBlocks.keys();
+    if (step.kind === "snapshot")
+      for (const volume of volumes) {
+        const branch = rollbacks.filter((rollback) => rollback.volume === volume).length;
+        const call = { submitted: ++event, completed: ++event };
+        snapshots.push(restingRecord({ snapshot: step.snapshot, volume, lts, branch }, call));
+      }
+    else if (step.kind === "rollback")
+      for (const volume of volumes) {
+        const record = snapshots.find((one) => one.volume === volume && one.snapshot === step.snapshot);
+        if (record !== undefined) rollbacks.push({ volume, afterLts: lts, record });
+      }
+  }
+  return {
+    event,
+    ltsReserved: ltsEnd,
+    ltsComplete: ltsEnd,
+    exceptions: [] as OperationTimes[],
+    decisions: [],
+    snapshots,
+    rollbacks,
+  };
+}
+
+/** A snapshot that was taken while nothing was under way, and all up to its lts was complete. */
+function restingRecord(
+  { snapshot, volume, lts, branch }: Pick<SnapshotRecord, "snapshot" | "volume" | "lts" | "branch">,
+  { submitted, completed }: { readonly submitted: number; readonly completed: number },
+): SnapshotRecord {
+  return {
+    ...{ snapshot, volume, lts, branch },
+    name: `snapshot ${snapshot}`,
+    submittedEvent: submitted,
+    completedEvent: completed,
+    ltsBefore: lts,
+    ltsMax: lts,
+    inside: new Set(),
+    open: new Map(),
+    shown: new Map(),
+    cut: Cut.within({ submitted, completed }),
+  };
+}
