@@ -35,9 +35,7 @@ describe("opening a service", () => {
 
   test("asks for the token of a cluster where its keys say, unless one is given", async () => {
     const lightbits = options("{ kind: lightbits, endpoint: 'http://127.0.0.1:1' }");
-    await expect(openService(lightbits)).rejects.toThrow(
-      "a JWT or LIGHTBITS_JWT is required",
-    );
+    await expect(openService(lightbits)).rejects.toThrow("a JWT or LIGHTBITS_JWT is required");
     for (const more of [{ token: "t" }, { environment: { LIGHTBITS_JWT: "t" } }]) {
       await using opened = await openService({ ...lightbits, ...more });
       expect(opened.description).toBe("Lightbits cluster at http://127.0.0.1:1, project default");
