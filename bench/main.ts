@@ -10,6 +10,7 @@ import { type Bench, type Comparison, isMet, table } from "./harness.ts";
 import { memoryBench } from "./memory.ts";
 import { rngBench } from "./rng.ts";
 import { runMemoryBench } from "./run-memory.ts";
+import { syncBench } from "./sync.ts";
 import { scanBench } from "./scan.ts";
 import { transportBench } from "./transport.ts";
 import { validateBench } from "./validate.ts";
@@ -21,6 +22,7 @@ const benches: readonly Bench[] = [
   validateBench,
   memoryBench,
   fioBench,
+  syncBench,
   runMemoryBench,
   scanBench,
 ];

@@ -64,6 +64,14 @@ export { HistoryTextError, historyText, parseHistory } from "./selectors/history
 export type { OperationGroup, Where } from "./selectors/operation-group.ts";
 export { Workload, type WorkloadShape } from "./selectors/workload.ts";
 export {
+  type CsiAccess,
+  type CsiOptions,
+  type CsiSnapshotMetadata,
+  connectCsiSnapshotMetadata,
+} from "./sut/csi/client.ts";
+export { type CsiDiffOptions, withCsiDiffs } from "./sut/csi/with-csi-diffs.ts";
+export { type SyncOptions, type SyncResult, syncSnapshot } from "./sut/sync/sync-snapshot.ts";
+export {
   type DeviceFaults,
   type ServiceFaults,
   withDeviceFaults,

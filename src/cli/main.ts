@@ -15,6 +15,7 @@ import { bugText, type FuzzFlags, fuzz } from "./fuzz.ts";
 import { anySeed, cacheSeed, count, logJson, logLevel, port } from "./options.ts";
 import { type RunFlags, runHistory } from "./run.ts";
 import { type ServeFlags, serve } from "./serve.ts";
+import { addSuiteCommands } from "./suite-commands.ts";
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
   version: string;
@@ -125,6 +126,17 @@ program
   )
   .addOption(new Option("--bug-seed <seed>", "decides where and when it is made (0)").argParser(anySeed))
   .option("--bug-eager", "make it whenever it can be made, not only now and then")
+  .option("--diff-page-ranges <count>", "most ranges in one page of a diff (10000)", count)
+  .option(
+    "--csi-port <port>",
+    "also serve diffs over gRPC as a CSI driver does, on this port; 0 lets the system choose",
+    port,
+  )
+  .addOption(
+    new Option("--csi-style <style>", "tuples of one block each, or of any length")
+      .choices(["fixed", "variable"])
+      .default("fixed"),
+  )
   .option("--exit-with-parent", "end when standard input closes; its lines bring about faults")
   .addOption(logLevel())
   .addOption(logJson())
@@ -174,6 +186,7 @@ program
     process.exitCode = await demo({ id, flags, version, serveCommand, signal: stop.signal });
   });
 
+addSuiteCommands(program, { version, serveCommand, signal: stop.signal });
 addFailureCommands(program, { version, serveCommand, signal: stop.signal });
 
 const config = program.command("config").description("check, show or describe configurations");

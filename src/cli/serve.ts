@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 import { bugOf } from "../gallery/serve-bug.ts";
+import type { CsiStyle } from "../sut/csi/server/answer.ts";
 import { serveProcess } from "../sut/embedded/process.ts";
 import { StoreError } from "../sut/store/port.ts";
 import { exitCodes } from "./exit-codes.ts";
@@ -16,6 +17,10 @@ export interface ServeFlags {
   readonly directory?: string;
   readonly volatileCache?: true;
   readonly volatileCacheSeed?: number;
+  /** Port of the CSI SnapshotMetadata service, which is not there without one. */
+  readonly diffPageRanges?: number;
+  readonly csiPort?: number;
+  readonly csiStyle?: CsiStyle;
   readonly tokenEnv?: string;
   readonly exitWithParent?: true;
   readonly bug?: string;
@@ -61,6 +66,10 @@ export async function serve(
         host: flags.host,
         nvmePort: flags.nvmePort,
         apiPort: flags.apiPort,
+        ...(flags.diffPageRanges !== undefined && { diffPageRangesMax: flags.diffPageRanges }),
+        ...(flags.csiPort !== undefined && {
+          csi: { port: flags.csiPort, style: flags.csiStyle ?? "fixed" },
+        }),
         volatileWriteCache: flags.directory !== undefined,
         productVersion: version,
         ...(token === undefined ? {} : { token }),

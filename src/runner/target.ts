@@ -3,24 +3,15 @@
  *
  * @packageDocumentation
  */
-import { createHash, randomUUID } from "node:crypto";
-import { readFile } from "node:fs/promises";
-import { Choices } from "../generators/choices.ts";
-import { type LaunchedTarget, launchEmbedded } from "../sut/embedded/launch.ts";
 import { type BlockDeviceOptions, openBlockDevice } from "../sut/block/open.ts";
 import { type Clock, systemClock } from "../sut/clock.ts";
-import { connectController } from "../sut/initiator/controller.ts";
-import { reconnectPolicyDefault } from "../sut/initiator/reconnect.ts";
-import type { ConnectNamespaces } from "../sut/lightbits/data-path.ts";
-import { connectLightbits } from "../sut/lightbits/service.ts";
-import { silentLog } from "../sut/log.ts";
-import { memoryService } from "../sut/memory.ts";
 import { type BlockDevice, ServiceError, type Volume, type VolumeService } from "../sut/port.ts";
 import type { TargetFaults } from "../sut/target-faults.ts";
 import { ConfigError } from "./config/load.ts";
 import type { Config } from "./config/schema.ts";
 import { claim } from "./guard.ts";
 import { noService } from "./no-service.ts";
+import { type OpenedService, openService, type ServiceDetours } from "./open-service.ts";
 import type { RunLog } from "./run-log.ts";
 import { checkFit } from "./target-fit.ts";
 import { SizeSchedule } from "../selectors/size-schedule.ts";
@@ -78,73 +69,66 @@ export interface TargetOptions {
 }
 
 /** Faults on purpose, between a run and its target. */
-export interface SpoiledTarget {
+export interface SpoiledTarget extends ServiceDetours {
   /** Puts a service in the place of the target's own. */
   readonly service?: (service: VolumeService, clock: Clock) => VolumeService;
   readonly faults?: (faults: TargetFaults, service: VolumeService) => TargetFaults;
-  /** Of the embedded target: gives the URL by which its control plane, at `url`, is to be reached. */
-  readonly restVia?: (url: string) => Promise<string>;
-  /** Of the embedded target: gives the address by which its data path is to be reached. */
-  readonly nvmeVia?: (address: Address) => Promise<Address>;
-  /** Told what the embedded target says beside its answers, line by line. */
-  readonly onLine?: (line: string) => void;
 }
 
-interface Address {
-  readonly host: string;
-  readonly port: number;
-}
-
-/** NQN of a host that is named by a UUID (NVM Express Base Specification, NVMe Qualified Names). */
-const uuidNqnPrefix = "nqn.2014-08.org.nvmexpress:uuid:";
-
-const jitterStream = 1n;
-
-type LightbitsTarget = Extract<Config["target"], { kind: "lightbits" }>;
 type BlockTarget = Extract<Config["target"], { kind: "block" }>;
-type ServiceTarget = Exclude<Config["target"], { kind: "block" }>;
 
 /** What is known of a target while it is open. */
 interface Opened {
   /** What is to be closed, in the order of opening. */
   readonly closers: (() => PromiseLike<void>)[];
   isKept: boolean;
-  failure: string | undefined;
+  /** Absent for a file or device. */
+  found: OpenedService | undefined;
+  /** Those of the service, or what was put in their place. */
   faults: TargetFaults | undefined;
 }
 
 /** Opens the service, creates or finds the volumes, and makes sure that they may be used. */
 export async function openTarget(options: TargetOptions): Promise<Target> {
-  const opened: Opened = { closers: [], isKept: false, failure: undefined, faults: undefined };
-  const { config } = options;
+  const opened: Opened = { closers: [], isKept: false, found: undefined, faults: undefined };
+  const { config, log } = options;
+  const { target } = config;
   try {
-    if (config.target.kind === "block") return await openBlockTarget(options, config.target, opened);
-    const { service, description, volumeUuids } = spoil(options, opened, await openService(options, opened));
+    if (target.kind === "block") return await openBlockTarget(options, target, opened);
+    const uuids = target.kind === "lightbits" ? target.volumes : undefined;
+    if (uuids !== undefined && uuids.length !== config.geometry.volumes)
+      throw new ConfigError([
+        `target.volumes names ${uuids.length} volumes, geometry.volumes says ${config.geometry.volumes}: make them agree`,
+      ]);
+    const { seed, serveCommand, environment, spoiled, clock } = options;
+    const found = await openService({
+      ...{ target, seed, log, serveCommand, environment },
+      ...(clock === undefined ? {} : { clock }),
+      ...(spoiled === undefined ? {} : { detours: spoiled }),
+    });
+    opened.found = found;
+    opened.closers.push(() => found[Symbol.asyncDispose]());
+    const service = spoil(options, opened, found);
     const volumes: TargetVolume[] = [];
     for (let index = 0; index < config.geometry.volumes; index++)
-      volumes.push(await openVolume(options, service, opened, { index, uuid: volumeUuids?.[index] }));
-    return targetOf(options, opened, { description, service, volumes });
+      volumes.push(await openVolume(options, service, opened, { index, uuid: uuids?.[index] }));
+    return targetOf(options, opened, { description: found.description, service, volumes });
   } catch (error) {
-    await close(opened, options.log);
-    if (opened.failure !== undefined) throw new TargetFailure(opened.failure, { cause: error });
+    await close(opened, log);
+    const failure = opened.found?.failure;
+    if (failure !== undefined) throw new TargetFailure(failure, { cause: error });
     throw error;
   }
-}
-
-interface FoundService {
-  readonly service: VolumeService;
-  readonly description: string;
-  readonly volumeUuids?: readonly string[];
 }
 
 function spoil(
   { spoiled, clock = systemClock }: TargetOptions,
   opened: Opened,
-  found: FoundService,
-): FoundService {
-  const service = spoiled?.service?.(found.service, clock) ?? found.service;
-  if (opened.faults !== undefined) opened.faults = spoiled?.faults?.(opened.faults, service) ?? opened.faults;
-  return { ...found, service };
+  { service: own, faults }: OpenedService,
+): VolumeService {
+  const service = spoiled?.service?.(own, clock) ?? own;
+  opened.faults = faults && (spoiled?.faults?.(faults, service) ?? faults);
+  return service;
 }
 
 function targetOf(
@@ -157,7 +141,7 @@ function targetOf(
     isLasting: isLasting(config),
     faults: opened.faults,
     get failure() {
-      return opened.failure;
+      return opened.found?.failure;
     },
     keep: () => {
       opened.isKept = true;
@@ -219,135 +203,16 @@ function isLasting({ target }: Config): boolean {
 }
 
 /** Closes everything, the last first. What can not be closed is said; it is no verdict. */
-async function close({ closers, failure }: Opened, log: RunLog): Promise<void> {
+async function close({ closers, found }: Opened, log: RunLog): Promise<void> {
   for (let closer = closers.pop(); closer !== undefined; closer = closers.pop()) {
     try {
       await closer();
     } catch (error) {
       // Of a target that is gone nothing can be removed.
-      if (failure === undefined)
+      if (found?.failure === undefined)
         log.warn(`tidying up: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
-}
-
-async function openService(
-  { config, seed, log, serveCommand, environment, spoiled, clock = systemClock }: TargetOptions,
-  opened: Opened,
-): Promise<FoundService> {
-  const target = config.target as ServiceTarget;
-  // Delays before another try are spread by chance; they are no part of the history.
-  const jitter = new Choices(seed, jitterStream);
-  const random = (): number => jitter.fraction();
-  switch (target.kind) {
-    case "memory": {
-      const service = await memoryService();
-      opened.closers.push(() => service[Symbol.asyncDispose]());
-      return { service, description: "volumes in this process's memory, without a wire" };
-    }
-    case "embedded": {
-      const launched: LaunchedTarget = await launchEmbedded({
-        command: serveCommand,
-        onUnexpectedExit: (message) => {
-          opened.failure = `the embedded target was not stopped, and ${message}`;
-          // Nobody will come back: what waits for it ends now.
-          launched.service[Symbol.asyncDispose]().then(undefined, () => {});
-        },
-        ...(target.directory === undefined ? {} : { directory: target.directory }),
-        ...(target.volatileCache
-          ? { volatileCache: true, volatileCacheSeed: Number(seed & 0xffffffffn) }
-          : {}),
-        ...(spoiled?.restVia === undefined ? {} : { apiVia: spoiled.restVia }),
-        ...(spoiled?.onLine === undefined ? {} : { onLine: spoiled.onLine }),
-        service: {
-          connectNamespaces: connectVia(spoiled?.nvmeVia, connectNamespaces(target, log, { random, clock })),
-          random,
-          clock,
-        },
-      });
-      opened.faults = launched.faults;
-      opened.closers.push(() => launched[Symbol.asyncDispose]());
-      const medium = target.directory === undefined ? "in memory" : `in ${target.directory}`;
-      return {
-        service: launched.service,
-        description: `embedded target at ${launched.nvmeEndpoint}, ${medium}`,
-      };
-    }
-    case "lightbits": {
-      const token = await readToken(target, environment);
-      const service = await connectLightbits({
-        endpoint: target.endpoint,
-        token,
-        project: target.project,
-        ...(target.caFile === undefined ? {} : { caFile: target.caFile }),
-        insecure: target.insecure,
-        connectNamespaces: connectNamespaces(target, log, { random, clock }),
-        random,
-        clock,
-      });
-      opened.closers.push(() => service[Symbol.asyncDispose]());
-      const { volumes } = target;
-      if (volumes !== undefined && volumes.length !== config.geometry.volumes)
-        throw new ConfigError([
-          `target.volumes names ${volumes.length} volumes, geometry.volumes says ${config.geometry.volumes}: make them agree`,
-        ]);
-      return {
-        service,
-        description: `Lightbits cluster at ${target.endpoint}, project ${target.project}`,
-        ...(volumes === undefined ? {} : { volumeUuids: volumes }),
-      };
-    }
-  }
-}
-
-function connectNamespaces(
-  target: Pick<
-    LightbitsTarget,
-    "headerDigest" | "dataDigest" | "ioQueues" | "queueDepth" | "hostNqn" | "commandTimeout"
-  >,
-  log: RunLog,
-  { random, clock }: { readonly random: () => number; readonly clock: Clock },
-): ConnectNamespaces {
-  const {
-    hostNqn = `${uuidNqnPrefix}${randomUUID()}`,
-    ioQueues,
-    queueDepth,
-    headerDigest,
-    dataDigest,
-    commandTimeout: commandTimeoutMs,
-  } = target;
-  return ({ endpoints: [endpoint], subsystemNqn }) => {
-    if (endpoint === undefined)
-      throw new TargetFailure("the service names no NVMe/TCP endpoint to reach its volumes by");
-    return connectController({
-      ...endpoint,
-      subsystemNqn,
-      hostNqn,
-      hostId: hostIdOf(hostNqn),
-      ioQueueCount: ioQueues,
-      queueDepth,
-      headerDigest: headerDigest ? "require" : "off",
-      dataDigest: dataDigest ? "require" : "off",
-      commandTimeoutMs,
-      clock,
-      reconnect: { ...reconnectPolicyDefault, random },
-      log: { ...silentLog, info: (message) => log.info(message), warn: (message) => log.warn(message) },
-    });
-  };
-}
-
-/** Connects by way of another address for the target's own. */
-function connectVia(via: SpoiledTarget["nvmeVia"], connect: ConnectNamespaces): ConnectNamespaces {
-  if (via === undefined) return connect;
-  return async (where) => connect({ ...where, endpoints: await Promise.all(where.endpoints.map(via)) });
-}
-
-/** Hosts keep NQN and id one to one: the UUID that the NQN names, or one made from it. */
-function hostIdOf(hostNqn: string): string {
-  const named = /uuid:([0-9a-f-]{36})$/.exec(hostNqn)?.[1];
-  if (named !== undefined) return named;
-  const hex = createHash("sha256").update(hostNqn).digest("hex");
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }
 
 async function openVolume(
@@ -397,21 +262,4 @@ function deleteAtEnd(opened: Opened, service: VolumeService, uuid: string): void
 function startSize(config: Config): number {
   const { geometry, growth } = workloadShape(config);
   return new SizeSchedule(geometry, growth).blockCountAt(0, 0) * geometry.blockSizeBytes;
-}
-
-async function readToken(
-  { tokenEnvironment, tokenFile }: LightbitsTarget,
-  environment: Readonly<Record<string, string | undefined>>,
-): Promise<string> {
-  if (tokenFile !== undefined) {
-    try {
-      return (await readFile(tokenFile, "utf8")).trim();
-    } catch (cause) {
-      throw new ConfigError([`target.tokenFile: ${cause instanceof Error ? cause.message : String(cause)}`]);
-    }
-  }
-  const token = environment[tokenEnvironment]?.trim();
-  if (token === undefined || token === "")
-    throw new ConfigError([`no token: set ${tokenEnvironment}, or name a file with target.tokenFile`]);
-  return token;
 }

@@ -303,7 +303,7 @@ target: { kind: embedded, directory: ${join(folder, "volumes")}, headerDigest: t
     const path = await config("token.yml", "target: { kind: lightbits, endpoint: 'http://127.0.0.1:9' }");
     const { LIGHTBITS_JWT: _, ...env } = process.env;
     const without = await start(["fuzz", path], { env }).ended;
-    expect(without.stderr).toContain("no token: set LIGHTBITS_JWT");
+    expect(without.stderr).toContain("a JWT or LIGHTBITS_JWT is required");
     expect(without.code).toBe(2);
     const secret = "eyJhbGciOi.secret";
     const { stderr, stdout } = await start(["fuzz", path, "--log-level", "debug"], {

@@ -149,6 +149,7 @@ export const listSnapshotsQuery = z.strictObject({ ...listQuery, Name: objectNam
 
 export const diffQuery = z.strictObject({
   projectName,
+  snapshotName: objectName.optional(),
   baseSnapshotUUID: uuid.optional(),
   baseSnapshotName: objectName.optional(),
   offsetLBA: uint64.optional(),

@@ -33,6 +33,8 @@ export function snapshotRoutes(app: FastifyInstance, prefix: string, context: Ro
     return context.catalog.snapshotJson(context.catalog.snapshot(UUID));
   });
   app.get(`${path}/diff/:UUID`, (request) => diffPage(request, context));
+  // The same call with an empty UUID, for those who name the snapshot in the query.
+  app.get(`${path}/diff/`, (request) => diffPage(request, context));
   app.delete(`${path}/:UUID`, (request) => deleteSnapshot(request, context));
 }
 
@@ -117,16 +119,17 @@ async function deleteSnapshot(request: FastifyRequest, context: RouteContext) {
 }
 
 function diffPage({ params, query }: FastifyRequest, { catalog, diffPageRangesMax }: RouteContext) {
-  const { UUID, projectName } = parseRequest(objectParams, params, "path");
+  const { UUID, projectName } = parseRequest(objectParams.partial({ UUID: true }), params, "path");
   const wanted = parseRequest(diffQuery, query, "query");
   checkProject(projectName, wanted.projectName);
-  const snapshot = comparable(catalog, catalog.snapshot(UUID));
+  const snapshot = comparable(catalog, catalog.snapshotBy(UUID, wanted.snapshotName));
   const { baseSnapshotUUID, baseSnapshotName } = wanted;
   const base =
     baseSnapshotUUID === undefined && baseSnapshotName === undefined
       ? undefined
       : comparable(catalog, catalog.snapshotBy(baseSnapshotUUID, baseSnapshotName));
-  if (base?.uuid === UUID) throw new StatusError("InvalidArgument", "the two snapshots are identical");
+  if (base?.uuid === snapshot.uuid)
+    throw new StatusError("InvalidArgument", "the two snapshots are identical");
 
   const offsetLba = wanted.offsetLBA ?? 0;
   const blockCount = snapshot.sizeBytes / snapshot.blockSizeBytes;
@@ -135,7 +138,7 @@ function diffPage({ params, query }: FastifyRequest, { catalog, diffPageRangesMa
   }
   try {
     const page = catalog.store.changedChunks({
-      snapshotUuid: UUID,
+      snapshotUuid: snapshot.uuid,
       ...(base !== undefined && { baseSnapshotUuid: base.uuid }),
       offsetLba: offsetLba - (offsetLba % chunkBlocks),
       chunkCountMax: diffPageRangesMax,
@@ -143,7 +146,10 @@ function diffPage({ params, query }: FastifyRequest, { catalog, diffPageRangesMa
     return diffPageJson(page, blockCount);
   } catch (error) {
     if (error instanceof StoreError && error.code === "ERR_NOT_ON_CHAIN") {
-      throw new StatusError("InvalidArgument", `snapshots ${base?.uuid} and ${UUID} are not on same chain`);
+      throw new StatusError(
+        "InvalidArgument",
+        `snapshots ${base?.uuid} and ${snapshot.uuid} are not on same chain`,
+      );
     }
     throw error;
   }

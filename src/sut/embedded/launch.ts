@@ -8,6 +8,7 @@
  */
 
 import { randomBytes } from "node:crypto";
+import type { CsiStyle } from "../csi/server/answer.ts";
 import { connectLightbits, type LightbitsOptions } from "../lightbits/service.ts";
 import type { VolumeService } from "../port.ts";
 import { type TargetFaults, TargetFaultError } from "../target-faults.ts";
@@ -22,6 +23,8 @@ export interface LaunchOptions {
   readonly volatileCache?: boolean;
   /** Decides which unflushed writes a crash loses, 0 to 2^32 - 1; 0 if absent. */
   readonly volatileCacheSeed?: number;
+  /** Has it serve diffs as a CSI driver does, too, in a style; not if absent. */
+  readonly csi?: CsiStyle;
   /** Bearer token; a random one if absent. */
   readonly token?: string;
   /** How long it may take until it serves; 20 s if absent. */
@@ -45,6 +48,10 @@ export interface LaunchedTarget extends AsyncDisposable {
   readonly faults: TargetFaults;
   readonly apiUrl: string;
   readonly nvmeEndpoint: string;
+  /** Where diffs are served as a CSI driver does, if they are, as a client takes it. */
+  readonly csiAddress: string | undefined;
+  /** What it asks its callers for. */
+  readonly token: string;
   /** Stays the same with a directory; volumes in memory are gone after a restart, and their subsystem too. */
   readonly subsystemNqn: string;
   /** Process id; `undefined` while none runs. */
@@ -59,17 +66,24 @@ export interface LaunchedTarget extends AsyncDisposable {
   restart(): Promise<void>;
 }
 
+interface Ports {
+  readonly apiPort: number;
+  readonly nvmePort: number;
+  readonly csiPort: number;
+}
+
 /** @throws {LaunchError} If the target does not serve within the time; no process is left. */
 export async function launchEmbedded(options: LaunchOptions): Promise<LaunchedTarget> {
   const { directory, volatileCacheSeed, readyTimeoutMs = 20_000, stopTimeoutMs = 10_000 } = options;
   const token = options.token ?? randomBytes(24).toString("base64url");
-  const start = ({ apiPort, nvmePort }: { readonly apiPort: number; readonly nvmePort: number }) =>
+  const start = ({ apiPort, nvmePort, csiPort }: Ports) =>
     TargetProcess.start({
       command: [
         ...options.command,
         ...["--host", "127.0.0.1", "--nvme-port", String(nvmePort), "--api-port", String(apiPort)],
         ...["--token-env", "HARROW_TOKEN", "--exit-with-parent"],
         ...(directory === undefined ? [] : ["--directory", directory]),
+        ...(options.csi === undefined ? [] : ["--csi-port", String(csiPort), "--csi-style", options.csi]),
         ...(options.volatileCache ? ["--volatile-cache"] : []),
         ...(volatileCacheSeed === undefined ? [] : ["--volatile-cache-seed", String(volatileCacheSeed)]),
       ],
@@ -80,9 +94,13 @@ export async function launchEmbedded(options: LaunchOptions): Promise<LaunchedTa
       onLine: options.onLine,
     });
 
-  let { process: current, ready } = await start({ apiPort: 0, nvmePort: 0 });
-  const { api, nvme } = ready;
-  const ports = { apiPort: portOf(api), nvmePort: portOf(nvme) };
+  let { process: current, ready } = await start({ apiPort: 0, nvmePort: 0, csiPort: 0 });
+  const { api, nvme, csi } = ready;
+  const ports = {
+    apiPort: portOf(api),
+    nvmePort: portOf(nvme),
+    csiPort: csi === undefined ? 0 : portOf(csi),
+  };
   let service: VolumeService;
   try {
     const endpoint = (await options.apiVia?.(api)) ?? api;
@@ -141,6 +159,8 @@ export async function launchEmbedded(options: LaunchOptions): Promise<LaunchedTa
     faults,
     apiUrl: api,
     nvmeEndpoint: nvme,
+    csiAddress: csi,
+    token,
     get subsystemNqn() {
       return ready.subsystemNqn;
     },

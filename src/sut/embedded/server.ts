@@ -1,5 +1,6 @@
 /**
- * The embedded target: a store of thin volumes with its two faces, NVMe/TCP for data and REST for control.
+ * The embedded target: a store of thin volumes with its faces, NVMe/TCP for data, REST for control, and, if that is
+ * wanted, the SnapshotMetadata service of CSI for diffs.
  *
  * Started in the order store, data, control and stopped in the reverse, so that nobody is told of a volume that
  * cannot be reached.
@@ -9,6 +10,7 @@
 
 import { createHash, randomBytes } from "node:crypto";
 import { resolve } from "node:path";
+import { type CsiServerOptions, serveCsi } from "../csi/server/server.ts";
 import { type ControlPlaneOptions, serveControlPlane } from "../control-plane/server.ts";
 import { type Log, silentLog } from "../log.ts";
 import { isLoopback } from "../loopback.ts";
@@ -32,6 +34,8 @@ export interface EmbeddedOptions
   readonly apiPort?: number;
   /** NQN of the subsystem; if absent, one that a directory keeps and that is new for each store in memory. */
   readonly subsystemNqn?: string;
+  /** Serves diffs as a CSI driver does, too; not if absent. */
+  readonly csi?: Pick<CsiServerOptions, "port" | "style" | "bug">;
   readonly log?: Log;
 }
 
@@ -40,6 +44,8 @@ export interface EmbeddedTarget extends AsyncDisposable {
   readonly apiUrl: string;
   /** `host:port` of the NVMe/TCP target. */
   readonly nvmeEndpoint: string;
+  /** Where diffs are served as a CSI driver does, as its clients take it. */
+  readonly csiAddress: string | undefined;
   readonly subsystemNqn: string;
   readonly faults: HostFaults;
 }
@@ -75,16 +81,31 @@ export async function serveEmbedded(options: EmbeddedOptions): Promise<EmbeddedT
       port: options.apiPort ?? 0,
       subsystemNqn,
       nvmeEndpoints: [target.address],
+      discoveryEndpoints: [target.address],
       clusterUuid: identity.clusterUuid,
       nodeUuid: identity.nodeUuid,
       ...pick(options, ["token", "creatingMs", "diffPageRangesMax", "productVersion"]),
       log,
     }),
   );
+  const csi =
+    options.csi === undefined
+      ? undefined
+      : opened.use(
+          await serveCsi({
+            ...options.csi,
+            store,
+            host,
+            ...(token !== undefined && { token }),
+            ...(options.productVersion !== undefined && { version: options.productVersion }),
+            log,
+          }),
+        );
   const running = opened.move();
   return {
     apiUrl: controlPlane.url,
     nvmeEndpoint: target.address,
+    csiAddress: csi?.address,
     subsystemNqn,
     faults: target,
     [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),

@@ -14,23 +14,45 @@ import { grpcCodes } from "./grpc-status.ts";
 export interface Answer {
   readonly httpStatus: number;
   readonly contentType: string | undefined;
+  /** How long the service asks to wait before another try. */
+  readonly retryAfterMs?: number | undefined;
   readonly body: Uint8Array;
+}
+
+/** What {@link RefusalError} knows beside its code. */
+interface RefusalStatus {
+  readonly httpStatus: number;
+  readonly grpcCode: number | undefined;
+  readonly retryAfterMs?: number | undefined;
 }
 
 /** The service understood the call and said no. */
 export class RefusalError extends ServiceError {
   readonly httpStatus: number;
   readonly grpcCode: number | undefined;
+  /** How long the service asks to wait before another try. */
+  readonly retryAfterMs: number | undefined;
 
-  constructor(
-    code: ServiceErrorCode,
-    message: string,
-    status: { readonly httpStatus: number; readonly grpcCode: number | undefined },
-  ) {
+  constructor(code: ServiceErrorCode, message: string, status: RefusalStatus) {
     super(code, message);
     this.httpStatus = status.httpStatus;
     this.grpcCode = status.grpcCode;
+    this.retryAfterMs = status.retryAfterMs;
   }
+}
+
+/**
+ * Reads a Retry-After header: seconds, or a date (RFC 9110 section 10.2.3).
+ *
+ * @param nowMs - Milliseconds since 1970.
+ * @returns `undefined` if there is none, or it is neither.
+ */
+export function retryAfterMs(header: string | undefined, nowMs: number): number | undefined {
+  const text = header?.trim() ?? "";
+  if (/^\d{1,9}$/.test(text)) return Number(text) * 1000;
+  // Dates have the name of a day in front; Date.parse alone would take much else for one.
+  const dateMs = /^[A-Za-z]{3,9},? /.test(text) ? Date.parse(text) : Number.NaN;
+  return Number.isNaN(dateMs) ? undefined : Math.max(0, dateMs - nowMs);
 }
 
 /**
@@ -100,10 +122,7 @@ function readRefusal(call: string, answer: Answer): ServiceError {
   return new RefusalError(
     code,
     `${call}: HTTP ${httpStatus}${grpcCode === undefined ? "" : `, code ${grpcCode}`}: ${said}`,
-    {
-      httpStatus,
-      grpcCode,
-    },
+    { httpStatus, grpcCode, retryAfterMs: answer.retryAfterMs },
   );
 }
 

@@ -7,6 +7,7 @@
  */
 
 import { type CallOptions, type DiffPage, ServiceError, type Volume } from "../port.ts";
+import { type BitmapOrder, inPortOrder } from "./bitmap-order.ts";
 import {
   type ClusterInfo,
   type DescribedSnapshot,
@@ -17,13 +18,16 @@ import {
   decodeSnapshots,
   decodeVolume,
   decodeVolumes,
+  decodeVolumeVersion,
+  type VolumeVersion,
 } from "./decode.ts";
+import type { DiffFactsRecorder } from "./diff-facts.ts";
 import type { RestClient } from "./rest-client.ts";
 
 /** Objects per page of a list; the most that the service gives. */
 const pageLimit = 1000;
 /** Pages after which a list counts as endless. */
-const listPagesMax = 1000;
+const listPagesMax = 100;
 
 export interface CreateVolumeRequest {
   readonly name: string;
@@ -35,14 +39,29 @@ export interface CreateVolumeRequest {
   readonly sourceSnapshotUuid: string | undefined;
 }
 
+export interface DiffQuestion {
+  readonly snapshotUuid: string;
+  readonly baseSnapshotUuid: string | undefined;
+  /** Rounded down to its chunk by the service, and sent as it is. */
+  readonly offsetLba: number;
+}
+
+/** How the diffs of a service are read. */
+interface DiffReading {
+  readonly bitmapOrder: BitmapOrder;
+  readonly facts: DiffFactsRecorder;
+}
+
 export class LightbitsApi {
   readonly #client: RestClient;
   readonly #project: string;
   readonly #projectPath: string;
+  readonly #diffs: DiffReading;
 
-  constructor(client: RestClient, project: string) {
+  constructor(client: RestClient, project: string, diffs: DiffReading) {
     this.#client = client;
     this.#project = project;
+    this.#diffs = diffs;
     this.#projectPath = `/api/v2/projects/${encodeURIComponent(project)}`;
   }
 
@@ -71,6 +90,10 @@ export class LightbitsApi {
     return this.#client.call({ method: "GET", path: this.#volumePath(uuid) }, decodeVolume, options);
   }
 
+  getVolumeVersion(uuid: string, options?: CallOptions): Promise<VolumeVersion> {
+    return this.#client.call({ method: "GET", path: this.#volumePath(uuid) }, decodeVolumeVersion, options);
+  }
+
   /** @param name - Only the volume of this name, in whatever state. */
   listVolumes(name?: string, options?: CallOptions): Promise<readonly Volume[]> {
     return this.#list((offsetUUID) => {
@@ -88,16 +111,24 @@ export class LightbitsApi {
     });
   }
 
+  /** @param request.etag - Of the version of the volume that the request is made for; any if empty. */
   resizeVolume(
-    {
-      uuid,
-      sizeBytes,
-      force,
-    }: { readonly uuid: string; readonly sizeBytes: number; readonly force: boolean },
+    request: {
+      readonly uuid: string;
+      readonly sizeBytes: number;
+      readonly force: boolean;
+      readonly etag: string;
+    },
     options?: CallOptions,
   ): Promise<undefined> {
+    const { uuid, sizeBytes, force, etag } = request;
     const body = { size: `${sizeBytes}b`, ...(force && { Force: true }) };
-    return this.#client.call({ method: "PUT", path: this.#volumePath(uuid), body }, decodeNothing, options);
+    const ifMatch = etag === "" ? {} : { ifMatch: etag };
+    return this.#client.call(
+      { method: "PUT", path: this.#volumePath(uuid), body, ...ifMatch },
+      decodeNothing,
+      options,
+    );
   }
 
   rollbackVolume(
@@ -155,14 +186,7 @@ export class LightbitsApi {
     return this.#client.call({ method: "DELETE", path: this.#snapshotPath(uuid) }, decodeNothing, options);
   }
 
-  async diffPage(
-    request: {
-      readonly snapshotUuid: string;
-      readonly baseSnapshotUuid: string | undefined;
-      readonly offsetLba: number;
-    },
-    options?: CallOptions,
-  ): Promise<DiffPage> {
+  async diffPage(request: DiffQuestion, options?: CallOptions): Promise<DiffPage> {
     const { offsetLba } = request;
     const path = `${this.#projectPath}/snapshots/diff/${encodeURIComponent(request.snapshotUuid)}`;
     const query = {
@@ -170,7 +194,13 @@ export class LightbitsApi {
       offsetLBA: offsetLba === 0 ? undefined : String(offsetLba),
     };
     const page = await this.#client.call({ method: "GET", path, query }, decodeDiff, options);
-    return { offsetLba, ranges: page.lbaRanges, nextOffsetLba: page.nextOffsetLBA };
+    const { bitmapOrder, facts } = this.#diffs;
+    facts.note(page);
+    const ranges = page.lbaRanges.map(({ lbaStart, bitmap }) => ({
+      lbaStart,
+      bitmap: inPortOrder(bitmap, bitmapOrder),
+    }));
+    return { offsetLba, ranges, nextOffsetLba: page.nextOffsetLBA };
   }
 
   #volumePath(uuid: string): string {

@@ -7,8 +7,8 @@
  * @packageDocumentation
  */
 
-import { ServiceError, type ServiceErrorCode } from "../port.ts";
-import type { Backoff } from "./waiting.ts";
+import { type CallOptions, ServiceError, type ServiceErrorCode } from "../port.ts";
+import { type Patience, targetErrorsMax } from "./waiting.ts";
 
 /** Errors after which the object may exist all the same. */
 const unclearCodes: ReadonlySet<ServiceErrorCode> = new Set([
@@ -28,8 +28,8 @@ const definiteCodes: ReadonlySet<ServiceErrorCode> = new Set([
   "ERR_ABORTED",
 ]);
 
-/** Tries that may end in HTTP 500 before it is believed. */
-const targetErrorsMax = 5;
+/** Errors that may be only for now, if something is in the way. */
+const mayPass: ReadonlySet<ServiceErrorCode> = new Set(["ERR_TARGET", "ERR_INVALID_REQUEST", "ERR_CONFLICT"]);
 
 export interface Creation<Created extends { readonly uuid: string }> {
   readonly post: () => Promise<Created>;
@@ -41,16 +41,18 @@ export interface Creation<Created extends { readonly uuid: string }> {
    * @param mayBe - An attempt of this call had an outcome that leaves it open.
    */
   readonly isOurs: (found: Created, mayBe: boolean) => boolean;
-  /** Whether a refusal as invalid is only for now. */
-  readonly isBusy?: () => Promise<boolean>;
-  readonly backoff: Backoff;
-  readonly signal: AbortSignal | undefined;
+  /** What is in the way and will go, in words for a message; with it any refusal is only for now. */
+  readonly holder?: () => Promise<string | undefined>;
+  readonly patience: Patience;
+  readonly options: CallOptions | undefined;
 }
 
 /** @throws {ServiceError} The service's refusal; `ERR_BUSY` if it was never the time; `ERR_CONFLICT` if the name is taken. */
 export async function createByName<Created extends { readonly uuid: string }>(
   creation: Creation<Created>,
 ): Promise<Created> {
+  const { patience, options } = creation;
+  const backoff = patience.backoff();
   let mayBe = false;
   let targetErrorCount = 0;
   for (;;) {
@@ -75,15 +77,24 @@ export async function createByName<Created extends { readonly uuid: string }>(
       });
     }
     if (code === "ERR_TARGET") targetErrorCount += 1;
+    // The name is free, so a conflict is with something else that is going on, as any other refusal may be.
     const again =
       code === "ERR_BUSY" ||
       (code === "ERR_TARGET" && targetErrorCount < targetErrorsMax) ||
-      (code === "ERR_INVALID_REQUEST" && (await creation.isBusy?.()) === true);
+      (mayPass.has(code) && (await holderOf(creation)) !== undefined);
     if (!again) throw refusal;
-    if (!(await creation.backoff.wait(creation.signal))) {
-      throw new ServiceError("ERR_BUSY", `${message}; still so after ${creation.backoff.summary}`, {
-        cause: refusal,
-      });
-    }
+    await patience.waitOn(backoff, refusal, options, () => holderOf(creation));
+  }
+}
+
+/** What is in the way; `undefined` also if that cannot be found out. */
+async function holderOf<Created extends { readonly uuid: string }>({
+  holder,
+}: Creation<Created>): Promise<string | undefined> {
+  try {
+    return await holder?.();
+  } catch (error) {
+    if (error instanceof ServiceError && error.code !== "ERR_ABORTED") return undefined;
+    throw error;
   }
 }

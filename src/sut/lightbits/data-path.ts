@@ -16,13 +16,8 @@ import {
   ServiceError,
   type ServiceErrorCode,
 } from "../port.ts";
-import { printable } from "./answer.ts";
 import type { ClusterInfo } from "./decode.ts";
-
-interface Endpoint {
-  readonly host: string;
-  readonly port: number;
-}
+import { type DiscoverSubsystems, type Endpoint, endpointsOf, parseEndpoint } from "./endpoints.ts";
 
 /** A connection to a subsystem, such as the initiator's controller. */
 export interface NamespaceConnection extends AsyncDisposable {
@@ -37,13 +32,16 @@ export interface NamespaceConnection extends AsyncDisposable {
 }
 
 export type ConnectNamespaces = (where: {
-  /** Not empty; all lead to the same subsystem. */
+  /** Not empty, the one to be tried first; all lead to the same subsystem. */
   readonly endpoints: readonly Endpoint[];
   readonly subsystemNqn: string;
 }) => Promise<NamespaceConnection>;
 
 export interface DataPathOptions {
+  /** Called once per endpoint until a connection stands. */
   readonly connect: ConnectNamespaces;
+  /** Asked where the volumes are if the service names only discovery controllers. */
+  readonly discover: DiscoverSubsystems;
   readonly clusterInfo: () => Promise<ClusterInfo>;
   /** Deadline for opening a namespace. */
   readonly waitTimeoutMs: number;
@@ -59,6 +57,8 @@ export class DataPath implements AsyncDisposable {
   readonly #connections: NamespaceConnection[] = [];
   #current: Promise<NamespaceConnection> | undefined;
   #isDisposed = false;
+  /** Index of the endpoint to begin with. */
+  #firstEndpoint = 0;
 
   constructor(options: DataPathOptions) {
     this.#options = options;
@@ -93,7 +93,11 @@ export class DataPath implements AsyncDisposable {
           });
         }
         if (!isLost(error)) throw serviceErrorOf(uuid, error);
-        if (this.#current === connecting) this.#current = undefined;
+        if (this.#current === connecting) {
+          this.#current = undefined;
+          // Whoever gave up its connection has tried this endpoint for long.
+          this.#firstEndpoint += 1;
+        }
         if (attempt === 2) throw serviceErrorOf(uuid, error);
       }
     }
@@ -112,12 +116,10 @@ export class DataPath implements AsyncDisposable {
   }
 
   async #open(): Promise<NamespaceConnection> {
-    const { nvmeEndpoints, subsystemNqn } = await this.#options.clusterInfo();
-    if (subsystemNqn === "" || nvmeEndpoints.length === 0) {
-      throw new ServiceError("ERR_BAD_ANSWER", "clusterinfo names no subsystemNQN or no nvmeEndpoints");
-    }
-    const endpoints = nvmeEndpoints.map(parseEndpoint);
-    const connection = await this.#options.connect({ endpoints, subsystemNqn });
+    const info = await this.#options.clusterInfo();
+    const { subsystemNqn } = info;
+    if (subsystemNqn === "") throw new ServiceError("ERR_BAD_ANSWER", "clusterinfo names no subsystemNQN");
+    const connection = await this.#connectAny(await this.#endpoints(info), subsystemNqn);
     if (this.#isDisposed) {
       await connection[Symbol.asyncDispose]();
       throw new ServiceError("ERR_ABORTED", "the service is closed");
@@ -126,26 +128,59 @@ export class DataPath implements AsyncDisposable {
     return connection;
   }
 
+  /** Those that the service names, else those that one of its discovery controllers names. */
+  async #endpoints({
+    subsystemNqn,
+    nvmeEndpoints,
+    discoveryEndpoints,
+  }: ClusterInfo): Promise<readonly Endpoint[]> {
+    if (nvmeEndpoints.length > 0) return nvmeEndpoints.map((text) => parseEndpoint(text));
+    const failures: unknown[] = [];
+    for (const text of discoveryEndpoints) {
+      const endpoint = parseEndpoint(text, "discoveryEndpoints");
+      try {
+        const found = endpointsOf(await this.#options.discover(endpoint), subsystemNqn);
+        if (found.length > 0) return found;
+      } catch (error) {
+        if (!(error instanceof ControllerError)) throw error;
+        failures.push(error);
+      }
+    }
+    const asked =
+      discoveryEndpoints.length === 0
+        ? "clusterinfo names no nvmeEndpoints and no discoveryEndpoints"
+        : `clusterinfo names no nvmeEndpoints, and no discovery controller (${discoveryEndpoints.length} asked) one for ${subsystemNqn}`;
+    const [failure] = failures;
+    throw new ServiceError(
+      failure === undefined ? "ERR_BAD_ANSWER" : "ERR_UNREACHABLE",
+      failure === undefined ? asked : `${asked}: ${String((failure as Error).message)}`,
+      { cause: failure },
+    );
+  }
+
+  /** Tries the endpoints in turn; only what another may do better leads to the next. */
+  async #connectAny(endpoints: readonly Endpoint[], subsystemNqn: string): Promise<NamespaceConnection> {
+    const begin = this.#firstEndpoint % endpoints.length;
+    for (let index = 0; ; index++) {
+      const at = (begin + index) % endpoints.length;
+      const ordered = [...endpoints.slice(at), ...endpoints.slice(0, at)];
+      try {
+        const connection = await this.#options.connect({ endpoints: ordered, subsystemNqn });
+        this.#firstEndpoint = at;
+        return connection;
+      } catch (error) {
+        if (!(error instanceof ControllerError) || error.code === "ERR_ABORTED") throw error;
+        if (index + 1 === endpoints.length || this.#isDisposed) throw error;
+      }
+    }
+  }
+
   /** Closes the connections; one that is still being made is closed when it stands. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isDisposed = true;
     const connections = this.#connections.splice(0);
     await Promise.all(connections.map((connection) => connection[Symbol.asyncDispose]()));
   }
-}
-
-/** Reads `host:port`, where an IPv6 address stands in brackets. */
-export function parseEndpoint(text: string): Endpoint {
-  const match = /^(?:\[([0-9a-f:.]{2,45})\]|([\w.-]{1,253})):(\d{1,5})$/i.exec(text);
-  const port = Number(match?.[3]);
-  const host = match?.[1] ?? match?.[2];
-  if (host === undefined || !(port >= 1 && port <= 65535)) {
-    throw new ServiceError(
-      "ERR_BAD_ANSWER",
-      `nvmeEndpoints: expected host:port, got '${printable(text, 80)}'`,
-    );
-  }
-  return { host, port };
 }
 
 function isLost(error: unknown): boolean {
@@ -167,7 +202,9 @@ const serviceCodes: Partial<Record<OutcomeCode, ServiceErrorCode>> = {
 function serviceErrorOf(uuid: string, error: unknown): ServiceError {
   if (error instanceof ServiceError) return error;
   const code = error instanceof ControllerError ? serviceCodes[error.code] : undefined;
-  const message = error instanceof Error ? error.message : String(error);
+  const said = error instanceof Error ? error.message : String(error);
+  const isHidden = code === "ERR_NOT_FOUND";
+  const message = isHidden ? `${said} (does the volume's ACL hold this host's NQN?)` : said;
   return new ServiceError(code ?? "ERR_TARGET", `opening ${uuid}: ${message}`, { cause: error });
 }
 

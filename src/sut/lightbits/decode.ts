@@ -144,6 +144,20 @@ const volumeMessage = z
     }),
   );
 
+/** A volume as it was at one time, which its ETag names; empty if the service gives none. */
+export interface VolumeVersion {
+  readonly volume: Volume;
+  readonly etag: string;
+}
+
+/** It goes back in a header, so it must be fit for one. */
+const etag = text.refine((value) => /^[\x21-\x7e]{0,256}$/.test(value), "expected an ETag");
+
+const volumeVersionMessage = z
+  .looseObject({ ETag: etag })
+  .transform(({ ETag, ...rest }) => ({ etag: ETag, volume: rest }))
+  .pipe(z.object({ etag: z.string(), volume: volumeMessage }));
+
 /** A snapshot with what only this adapter needs: the block size of a clone, and the mark of who made it. */
 export interface DescribedSnapshot extends Snapshot {
   readonly sectorSizeBytes: number;
@@ -182,9 +196,14 @@ const base64 = z
     return z.NEVER;
   });
 
+/** A range as it came: its bits in the server's order, and `lbaEnd` as 0 if it was absent. */
+interface RangeAsSent extends DiffRange {
+  readonly lbaEnd: number;
+}
+
 const diffRange = z
-  .object({ lbaStart: int64, dataBitMap: base64 })
-  .transform((range): DiffRange => ({ lbaStart: range.lbaStart, bitmap: range.dataBitMap }));
+  .object({ lbaStart: int64, lbaEnd: int64, dataBitMap: base64 })
+  .transform(({ lbaStart, lbaEnd, dataBitMap }): RangeAsSent => ({ lbaStart, lbaEnd, bitmap: dataBitMap }));
 
 /** A list whose length is checked before its items are, which take more memory decoded than as text. */
 function listOf<Item extends z.ZodType>(item: Item, { countMax }: { readonly countMax: number }) {
@@ -210,17 +229,29 @@ export interface ClusterInfo {
   readonly subsystemNqn: string;
   /** `host:port` each. */
   readonly nvmeEndpoints: readonly string[];
+  /** `host:port` each, of controllers that know where the volumes are. */
+  readonly discoveryEndpoints: readonly string[];
 }
 
+/** Addresses of one kind; a cluster has a few per node. */
+const addresses = listOf(text, { countMax: 1000 });
+
 const clusterInfoMessage = z
-  .object({ subsystemNQN: text, nvmeEndpoints: listOf(text, { countMax: objectCountMax }) })
-  .transform((info): ClusterInfo => ({ subsystemNqn: info.subsystemNQN, nvmeEndpoints: info.nvmeEndpoints }));
+  .object({ subsystemNQN: text, nvmeEndpoints: addresses, discoveryEndpoints: addresses })
+  .transform(
+    (info): ClusterInfo => ({
+      subsystemNqn: info.subsystemNQN,
+      nvmeEndpoints: info.nvmeEndpoints,
+      discoveryEndpoints: info.discoveryEndpoints,
+    }),
+  );
 
 const volumesMessage = z.object({ volumes: listOf(volumeMessage, { countMax: objectCountMax }) });
 const snapshotsMessage = z.object({ snapshots: listOf(snapshotMessage, { countMax: objectCountMax }) });
 
 /** Each decoder takes what was asked (for messages) and the JSON document, and throws `ERR_BAD_ANSWER`. */
 export const decodeVolume = decoder(volumeMessage);
+export const decodeVolumeVersion: Decoder<VolumeVersion> = decoder(volumeVersionMessage);
 export const decodeVolumes = decoder(volumesMessage);
 export const decodeSnapshot = decoder(snapshotMessage);
 export const decodeSnapshots = decoder(snapshotsMessage);

@@ -1,25 +1,28 @@
 /**
- * HTTP to the service: one call, one deadline, one bounded answer.
+ * Calls to the service: one call, one deadline, one bounded answer.
  *
- * The token goes into the header and nowhere else: no message holds it. Redirects are not followed, since they
- * would carry the token to another host.
+ * The token goes into the header and nowhere else: no message holds it, not even where the service sends it back.
  *
  * @packageDocumentation
  */
 
 import { readFile } from "node:fs/promises";
-import { Agent, type Dispatcher, errors, request } from "undici";
+import { Agent, type Dispatcher } from "undici";
 import type { Clock } from "../clock.ts";
 import { isLoopback } from "../loopback.ts";
 import { type CallOptions, ServiceError } from "../port.ts";
 import { type Answer, printable, readAnswer } from "./answer.ts";
 import type { Decoder } from "./decode.ts";
+import { exchange, nameOf, neverLeft, type RestCall, transportError } from "./exchange.ts";
+import { checkedToken, type TokenSource, tokenExpiryMs, withoutToken } from "./token.ts";
 
 export interface RestClientOptions {
   /** Base URL without a path, such as `https://10.0.0.1:443`. */
   readonly endpoint: string;
-  /** Bearer token; white space around it, as a token file has it, is dropped. */
-  readonly token?: string;
+  /** Further base URLs of the same service, tried in turn when one cannot be reached. */
+  readonly otherEndpoints?: readonly string[];
+  /** Bearer token, or where to get it; a source is asked again when the service refuses what it gave. */
+  readonly token?: string | TokenSource;
   /** Certificates (PEM) to trust in place of the system's. */
   readonly caFile?: string;
   /** Allows certificates that cannot be verified, and a token over plain HTTP to another host. */
@@ -34,34 +37,28 @@ export interface RestClientOptions {
   readonly dispatcher?: Dispatcher;
 }
 
-export interface RestCall {
-  readonly method: "GET" | "POST" | "PUT" | "DELETE";
-  /** Path below the endpoint; its parts are already encoded. */
-  readonly path: string;
-  readonly query?: Readonly<Record<string, string | undefined>>;
-  readonly body?: Readonly<Record<string, unknown>>;
-}
+/** Longest wait for a connection to one endpoint; then it counts as not reachable. */
+const connectTimeoutMs = 10_000;
 
 export class RestClient implements AsyncDisposable {
-  readonly #origin: string;
+  readonly #origins: readonly string[];
   readonly #options: RestClientOptions;
-  readonly #headers: Readonly<Record<string, string>>;
   readonly #dispatcher: Dispatcher;
+  /** The token in use; asked for when it is first needed. */
+  #token: string | undefined;
+  /** Index of the endpoint that was last reached. */
+  #current = 0;
 
   private constructor(
     options: RestClientOptions,
-    origin: string,
+    origins: readonly string[],
     token: string | undefined,
     dispatcher: Dispatcher,
   ) {
     this.#options = options;
-    this.#origin = origin;
+    this.#origins = origins;
+    this.#token = token;
     this.#dispatcher = dispatcher;
-    this.#headers = {
-      accept: "application/json",
-      "accept-encoding": "identity",
-      ...(token !== undefined && { authorization: `Bearer ${token}` }),
-    };
   }
 
   /**
@@ -70,26 +67,22 @@ export class RestClient implements AsyncDisposable {
    * @throws {ServiceError} `ERR_INVALID_REQUEST` if the options cannot be used.
    */
   static async create(options: RestClientOptions): Promise<RestClient> {
-    const url = endpointUrl(options.endpoint);
-    const token = options.token?.trim();
-    if (token !== undefined && !/^[\x21-\x7e]{1,65536}$/.test(token)) {
-      throw invalid("the token must be printable ASCII without spaces (it is not shown here)");
+    const { endpoint, otherEndpoints = [], insecure, caFile } = options;
+    const urls = [endpoint, ...otherEndpoints].map(endpointUrl);
+    const token = typeof options.token === "string" ? checkedToken(options.token, "the token") : undefined;
+    for (const url of urls) {
+      if (options.token !== undefined && url.protocol === "http:" && !isLoopback(url.hostname) && !insecure)
+        throw invalid(
+          `${url.origin} would receive the token in clear text: use https, or allow it with 'insecure'`,
+        );
     }
-    if (
-      token !== undefined &&
-      url.protocol === "http:" &&
-      !isLoopback(url.hostname) &&
-      options.insecure !== true
-    ) {
-      throw invalid(
-        `${url.origin} would receive the token in clear text: use https, or allow it with 'insecure'`,
-      );
-    }
-    if (options.caFile !== undefined && options.insecure === true) {
+    if (caFile !== undefined && insecure === true)
       throw invalid("caFile and insecure exclude each other: with insecure nothing is verified");
-    }
-    const dispatcher = options.dispatcher ?? new Agent({ connect: await tlsOptions(options) });
-    return new RestClient(options, url.origin, token, dispatcher);
+    const timeout = Math.min(connectTimeoutMs, options.callTimeoutMs);
+    const dispatcher =
+      options.dispatcher ?? new Agent({ connect: { timeout, ...(await tlsOptions(options)) } });
+    const origins = [...new Set(urls.map(({ origin }) => origin))];
+    return new RestClient(options, origins, token, dispatcher);
   }
 
   /**
@@ -98,7 +91,7 @@ export class RestClient implements AsyncDisposable {
    * @throws {ServiceError} Any code; `ERR_UNREACHABLE` and `ERR_TIMEOUT` leave open whether the service acted.
    */
   async call<Value>(call: RestCall, decode: Decoder<Value>, { signal }: CallOptions = {}): Promise<Value> {
-    const name = `${call.method} ${call.path}`;
+    const name = nameOf(call);
     const aborted = () => new ServiceError("ERR_ABORTED", `${name}: cancelled`, { cause: signal?.reason });
     if (signal?.aborted) throw aborted();
     const stop = new AbortController();
@@ -110,87 +103,105 @@ export class RestClient implements AsyncDisposable {
       late = true;
       stop.abort();
     }, callTimeoutMs);
-    let answer: Answer;
     try {
-      answer = await this.#exchange(name, call, stop.signal);
-    } catch (cause) {
-      if (cause instanceof ServiceError) throw cause;
+      return await this.#authenticated(call, decode, stop.signal);
+    } catch (error) {
+      if (error instanceof ServiceError) throw error;
       if (signal?.aborted) throw aborted();
       if (late)
-        throw new ServiceError("ERR_TIMEOUT", `${name}: no answer within ${callTimeoutMs} ms`, { cause });
-      throw this.#transportError(name, cause);
+        throw new ServiceError("ERR_TIMEOUT", `${name}: no answer within ${callTimeoutMs} ms`, {
+          cause: error,
+        });
+      throw error;
     } finally {
       clock.clearTimeout(timer);
       signal?.removeEventListener("abort", onAbort);
     }
-    return decode(name, readAnswer(name, answer));
   }
 
-  async #exchange(name: string, call: RestCall, signal: AbortSignal): Promise<Answer> {
-    const url = new URL(call.path, this.#origin);
-    for (const [key, value] of Object.entries(call.query ?? {})) {
-      if (value !== undefined) url.searchParams.set(key, value);
+  /** A call that is refused for its token was not acted on: it may be made once more with another. */
+  async #authenticated<Value>(call: RestCall, decode: Decoder<Value>, signal: AbortSignal): Promise<Value> {
+    const { token: source } = this.#options;
+    const token = (this.#token ??= typeof source === "function" ? await source() : undefined);
+    try {
+      return await this.#answered(call, decode, token, signal);
+    } catch (error) {
+      if (!(error instanceof ServiceError) || error.code !== "ERR_UNAUTHENTICATED") throw error;
+      // The refusal says more than that there is no other token.
+      const fresh = typeof source === "function" ? await source().catch(() => undefined) : undefined;
+      if (fresh === undefined || fresh === token) throw this.#withExpiry(error, token);
+      this.#token = fresh;
+      return await this.#answered(call, decode, fresh, signal);
     }
-    const { statusCode, headers, body } = await request(url, {
-      method: call.method,
-      dispatcher: this.#dispatcher,
-      signal,
-      headersTimeout: 0,
-      bodyTimeout: 0,
-      headers:
-        call.body === undefined ? this.#headers : { ...this.#headers, "content-type": "application/json" },
-      ...(call.body !== undefined && { body: JSON.stringify(call.body) }),
-    });
-    const { answerBytesMax } = this.#options;
-    const refuse = (what: string): never => {
-      body.on("error", () => undefined);
-      body.destroy();
-      throw new ServiceError("ERR_BAD_ANSWER", `${name}: ${what}`);
-    };
-    const encoding = headers["content-encoding"];
-    if (encoding !== undefined && encoding !== "identity") {
-      refuse(`content encoding ${printable(String(encoding), 40)} was not asked for`);
-    }
-    const announced = headers["content-length"];
-    if (announced !== undefined && !(Number(announced) <= answerBytesMax)) {
-      refuse(
-        `an answer of ${printable(String(announced), 40)} bytes was announced, at most ${answerBytesMax} are read`,
-      );
-    }
-    const parts: Uint8Array[] = [];
-    let byteCount = 0;
-    for await (const part of body as AsyncIterable<Uint8Array>) {
-      byteCount += part.length;
-      if (byteCount > answerBytesMax)
-        refuse(`the answer is longer than the ${answerBytesMax} bytes that are read`);
-      parts.push(part);
-    }
-    const contentType = headers["content-type"];
-    return {
-      httpStatus: statusCode,
-      contentType: Array.isArray(contentType) ? contentType[0] : contentType,
-      body: Buffer.concat(parts, byteCount),
-    };
   }
 
-  #transportError(name: string, cause: unknown): ServiceError {
-    const { code, message } = cause as { readonly code?: unknown; readonly message?: unknown };
-    const said = printable(`${code ?? ""} ${message ?? cause}`.trim(), 200);
-    if (cause instanceof errors.HTTPParserError || cause instanceof errors.HeadersOverflowError) {
-      return new ServiceError("ERR_BAD_ANSWER", `${name}: ${this.#origin} does not speak HTTP: ${said}`, {
-        cause,
-      });
+  async #answered<Value>(
+    call: RestCall,
+    decode: Decoder<Value>,
+    token: string | undefined,
+    signal: AbortSignal,
+  ): Promise<Value> {
+    const name = nameOf(call);
+    try {
+      const answer = await this.#exchange(call, token, signal);
+      return decode(name, readAnswer(name, withoutTokenInBody(answer, token)));
+    } catch (error) {
+      // Text that was escaped may hold it too.
+      if (error instanceof ServiceError) {
+        error.message = withoutToken(error.message, token);
+        error.stack = withoutToken(error.stack ?? "", token);
+      }
+      throw error;
     }
-    const hint = /CERT|SIGNATURE|ALTNAME|ISSUER/.test(String(code))
-      ? " (name the certificate with caFile, or allow it with insecure)"
-      : "";
-    return new ServiceError("ERR_UNREACHABLE", `${name}: ${this.#origin}: ${said}${hint}`, { cause });
+  }
+
+  /** Goes through the endpoints until one is reached; each at most once. */
+  async #exchange(call: RestCall, token: string | undefined, signal: AbortSignal): Promise<Answer> {
+    const { answerBytesMax, clock } = this.#options;
+    const start = this.#current;
+    for (let index = 0; ; index++) {
+      const at = (start + index) % this.#origins.length;
+      const origin = this.#origins[at]!;
+      try {
+        const answer = await exchange(call, {
+          ...{ origin, token, signal, answerBytesMax },
+          dispatcher: this.#dispatcher,
+          now: () => clock.now(),
+        });
+        this.#current = at;
+        return answer;
+      } catch (error) {
+        if (error instanceof ServiceError || signal.aborted) throw error;
+        // What only reads may be asked of another in any case.
+        const mayGoOn = neverLeft(error) || (call.method === "GET" && error instanceof Error);
+        if (mayGoOn && index + 1 < this.#origins.length) continue;
+        const refused = transportError(nameOf(call), origin, error);
+        if (index > 0) refused.message += `; nor did the ${index} other endpoints tried before it answer`;
+        throw refused;
+      }
+    }
+  }
+
+  #withExpiry(error: ServiceError, token: string | undefined): ServiceError {
+    const expiryMs = token === undefined ? undefined : tokenExpiryMs(token);
+    if (token === undefined) error.message += "; no token was given";
+    else if (expiryMs !== undefined && expiryMs <= this.#options.clock.now())
+      error.message += `; the token says that it ended at ${new Date(expiryMs).toISOString()}`;
+    return error;
   }
 
   /** Drops the connections; calls in flight are cancelled. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#options.dispatcher === undefined) await this.#dispatcher.destroy();
   }
+}
+
+/** An answer that holds the token is shown, and decoded, with a mark in its place. */
+function withoutTokenInBody(answer: Answer, token: string | undefined): Answer {
+  const { buffer, byteOffset, byteLength } = answer.body;
+  const bytes = Buffer.from(buffer, byteOffset, byteLength);
+  if (token === undefined || !bytes.includes(token, 0, "latin1")) return answer;
+  return { ...answer, body: Buffer.from(withoutToken(bytes.toString("latin1"), token), "latin1") };
 }
 
 function invalid(message: string, cause?: unknown): ServiceError {
@@ -215,9 +226,13 @@ function endpointUrl(endpoint: string): URL {
 async function tlsOptions({ caFile, insecure }: RestClientOptions) {
   if (insecure === true) return { rejectUnauthorized: false };
   if (caFile === undefined) return {};
+  let ca: string;
   try {
-    return { ca: await readFile(caFile, "utf8") };
+    ca = await readFile(caFile, "utf8");
   } catch (cause) {
     throw invalid(`the certificates in ${caFile} cannot be read`, cause);
   }
+  if (!ca.includes("-----BEGIN CERTIFICATE-----"))
+    throw invalid(`${caFile} holds no certificate in PEM form`);
+  return { ca };
 }

@@ -19,15 +19,25 @@ import {
   type VolumeService,
 } from "../port.ts";
 import { type Clock, systemClock } from "../clock.ts";
-import { LightbitsApi } from "./api.ts";
+import { discover } from "../initiator/discovery.ts";
+import { printable } from "./answer.ts";
+import { type DiffQuestion, LightbitsApi } from "./api.ts";
+import type { BitmapOrder } from "./bitmap-order.ts";
 import { createByName } from "./creation.ts";
 import { type ConnectNamespaces, DataPath } from "./data-path.ts";
+import { type DiffFacts, DiffFactsRecorder } from "./diff-facts.ts";
+import { walkDiff } from "./diff-walk.ts";
+import type { DiscoverSubsystems } from "./endpoints.ts";
 import { RestClient, type RestClientOptions } from "./rest-client.ts";
 import { SnapshotDevice } from "./snapshot-device.ts";
-import { Patience } from "./waiting.ts";
+import { growOrShrink } from "./resize.ts";
+import { isOccupied, Patience } from "./waiting.ts";
 
 export interface LightbitsOptions
-  extends Pick<RestClientOptions, "endpoint" | "token" | "caFile" | "insecure" | "dispatcher"> {
+  extends Pick<
+    RestClientOptions,
+    "endpoint" | "otherEndpoints" | "token" | "caFile" | "insecure" | "dispatcher"
+  > {
   /** `default` if absent. */
   readonly project?: string;
   /** Replicas of a new volume, 1 to 3; 1 if absent. */
@@ -40,23 +50,31 @@ export interface LightbitsOptions
   readonly waitTimeoutMs?: number;
   /** Longest REST answer, in bytes; 16 MiB if absent. */
   readonly answerBytesMax?: number;
+  /** How long one diff may take in all, with the time that its reader takes; 30 min if absent. */
+  readonly diffTimeoutMs?: number;
+  /** How the server orders the bits of a bitmap; `little` if absent. `probeBitmapOrder` finds it out. */
+  readonly bitmapOrder?: BitmapOrder;
   /** Makes the connection that volumes are opened through. */
   readonly connectNamespaces: ConnectNamespaces;
+  /** Asks a discovery controller, for clusters that name nothing else; as a host without a name if absent. */
+  readonly discover?: DiscoverSubsystems;
   /** Time of every wait and deadline; the system's if absent. */
   readonly clock?: Clock;
   /** Draws from [0, 1) for the jitter of delays. */
   readonly random?: () => number;
 }
 
-/** Pages of one diff after which it counts as endless. */
-const diffPagesMax = 1_000_000;
+/** A volume service, and what was seen of its ways. */
+export interface LightbitsVolumeService extends VolumeService {
+  readonly diffFacts: DiffFacts;
+}
 
 /**
  * Prepares the service; nothing is sent before the first call.
  *
  * @throws {ServiceError} `ERR_INVALID_REQUEST` if the options cannot be used.
  */
-export async function connectLightbits(options: LightbitsOptions): Promise<VolumeService> {
+export async function connectLightbits(options: LightbitsOptions): Promise<LightbitsVolumeService> {
   const client = await RestClient.create({
     ...options,
     callTimeoutMs: options.callTimeoutMs ?? 30_000,
@@ -66,26 +84,37 @@ export async function connectLightbits(options: LightbitsOptions): Promise<Volum
   return new LightbitsService(client, options);
 }
 
-class LightbitsService implements VolumeService {
+class LightbitsService implements LightbitsVolumeService {
   readonly diffCapabilities: DiffCapabilities = { granularityBlocks: 1, chunkBlocks: 64 };
   readonly #client: RestClient;
   readonly #api: LightbitsApi;
   readonly #options: LightbitsOptions;
   readonly #dataPath: DataPath;
   readonly #patience: Patience;
+  readonly #clock: Clock;
+  readonly #facts = new DiffFactsRecorder();
 
   constructor(client: RestClient, options: LightbitsOptions) {
     this.#client = client;
     this.#options = options;
     const { waitTimeoutMs = 120_000, random = Math.random, clock = systemClock } = options;
     this.#patience = new Patience({ waitTimeoutMs, random, clock });
-    this.#api = new LightbitsApi(client, options.project ?? "default");
+    this.#clock = clock;
+    this.#api = new LightbitsApi(client, options.project ?? "default", {
+      bitmapOrder: options.bitmapOrder ?? "little",
+      facts: this.#facts,
+    });
     this.#dataPath = new DataPath({
       connect: options.connectNamespaces,
-      clusterInfo: () => this.#patience.whileBusy(() => this.#api.clusterInfo()),
+      discover: options.discover ?? discoverAsNobody(clock),
+      clusterInfo: () => this.#patience.reading(() => this.#api.clusterInfo()),
       waitTimeoutMs,
       clock,
     });
+  }
+
+  get diffFacts(): DiffFacts {
+    return this.#facts.facts;
   }
 
   createVolume(
@@ -99,7 +128,7 @@ class LightbitsService implements VolumeService {
     request: { readonly name: string; readonly snapshotUuid: string },
     options?: CallOptions,
   ): Promise<Volume> {
-    const snapshot = await this.#patience.whileBusy(
+    const snapshot = await this.#patience.reading(
       () => this.#api.getSnapshot(request.snapshotUuid, options),
       options,
     );
@@ -124,44 +153,39 @@ class LightbitsService implements VolumeService {
     const created = await createByName<Volume>({
       post: () => this.#api.createVolume({ ...request, replicaCount, acl }, options),
       find: async () => {
-        const volumes = await this.#patience.whileBusy(
+        const volumes = await this.#patience.reading(
           () => this.#api.listVolumes(request.name, options),
           options,
         );
-        return volumes.find(({ name }) => name === request.name);
+        return volumes.find(({ name, state }) => name === request.name && state !== "deleted");
       },
       isOurs: (found, mayBe) =>
         mayBe &&
         found.sourceSnapshotUuid === request.sourceSnapshotUuid &&
         found.sizeBytes >= request.sizeBytes &&
         found.sectorSizeBytes === request.sectorSizeBytes,
-      backoff: this.#patience.backoff(),
-      signal: options?.signal,
+      patience: this.#patience,
+      options,
     });
     return this.#volumeWhen(created, isUsable, "Available", options);
   }
 
   getVolume(uuid: string, options?: CallOptions): Promise<Volume> {
-    return this.#patience.whileBusy(() => this.#api.getVolume(uuid, options), options);
+    return this.#patience.reading(() => this.#api.getVolume(uuid, options), options);
   }
 
   listVolumes(options?: CallOptions): Promise<readonly Volume[]> {
-    return this.#patience.whileBusy(() => this.#api.listVolumes(undefined, options), options);
+    return this.#patience.reading(() => this.#api.listVolumes(undefined, options), options);
   }
 
   async resizeVolume(
     { uuid, sizeBytes }: { readonly uuid: string; readonly sizeBytes: number },
     options?: CallOptions,
   ): Promise<Volume> {
-    const before = await this.getVolume(uuid, options);
-    const force = sizeBytes < before.sizeBytes;
-    await this.#patience.whileBusy(
-      () => this.#api.resizeVolume({ uuid, sizeBytes, force }, options),
-      options,
-    );
+    const before = await growOrShrink(this.#api, this.#patience, { uuid, sizeBytes }, options);
+    const isShrunk = (volume: Volume) => sizeBytes >= before.sizeBytes || volume.sizeBytes < before.sizeBytes;
     // The service may round up, so any size from the one asked for will do, as long as it has moved.
-    const isDone = (volume: Volume) =>
-      isUsable(volume) && volume.sizeBytes >= sizeBytes && (!force || volume.sizeBytes < before.sizeBytes);
+    const isDone = (volume: Volume) => isUsable(volume) && volume.sizeBytes >= sizeBytes && isShrunk(volume);
     return this.#volumeWhen(await this.getVolume(uuid, options), isDone, `of ${sizeBytes} bytes`, options);
   }
 
@@ -169,7 +193,8 @@ class LightbitsService implements VolumeService {
     { volumeUuid: uuid, snapshotUuid }: { readonly volumeUuid: string; readonly snapshotUuid: string },
     options?: CallOptions,
   ): Promise<void> {
-    await this.#patience.whileBusy(() => this.#api.rollbackVolume({ uuid, snapshotUuid }, options), options);
+    const rollback = () => this.#api.rollbackVolume({ uuid, snapshotUuid }, options);
+    await this.#patience.whileBusy(rollback, options, isOccupied);
     await this.#volumeWhen(await this.getVolume(uuid, options), isUsable, "Available", options);
   }
 
@@ -193,25 +218,25 @@ class LightbitsService implements VolumeService {
     const created = await createByName({
       post: () => this.#api.createSnapshot({ name, volumeUuid, description }, options),
       find: async () => {
-        const snapshots = await this.#patience.whileBusy(
-          () => this.#api.listSnapshots(name, options),
-          options,
-        );
-        return snapshots.find((snapshot) => snapshot.name === name);
+        const snapshots = await this.#patience.reading(() => this.#api.listSnapshots(name, options), options);
+        // One that is deleted, and only kept for its clones, has lost its name.
+        return snapshots.find((snapshot) => snapshot.name === name && snapshot.state !== "deleted");
       },
       isOurs: (found, mayBe) =>
         found.description === ""
           ? mayBe && found.sourceVolumeUuid === volumeUuid
           : found.description === description,
-      isBusy: async () => {
-        const snapshots = await this.#patience.whileBusy(
-          () => this.#api.listSnapshots(undefined, options),
-          options,
+      holder: async () => {
+        const snapshots = await this.listSnapshots(options);
+        const other = snapshots.find(
+          ({ sourceVolumeUuid, state }) => sourceVolumeUuid === volumeUuid && state === "creating",
         );
-        return snapshots.some((other) => other.sourceVolumeUuid === volumeUuid && other.state === "creating");
+        return other === undefined
+          ? undefined
+          : `snapshot ${printable(other.name, 80)} (${other.uuid}) of the same volume is Creating`;
       },
-      backoff: this.#patience.backoff(),
-      signal: options?.signal,
+      patience: this.#patience,
+      options,
     });
     const read = () => this.getSnapshot(created.uuid, options);
     return this.#patience.until<Snapshot>(
@@ -222,11 +247,11 @@ class LightbitsService implements VolumeService {
   }
 
   getSnapshot(uuid: string, options?: CallOptions): Promise<Snapshot> {
-    return this.#patience.whileBusy(() => this.#api.getSnapshot(uuid, options), options);
+    return this.#patience.reading(() => this.#api.getSnapshot(uuid, options), options);
   }
 
   listSnapshots(options?: CallOptions): Promise<readonly Snapshot[]> {
-    return this.#patience.whileBusy(() => this.#api.listSnapshots(undefined, options), options);
+    return this.#patience.reading(() => this.#api.listSnapshots(undefined, options), options);
   }
 
   deleteSnapshot(uuid: string, options?: CallOptions): Promise<void> {
@@ -240,26 +265,14 @@ class LightbitsService implements VolumeService {
     );
   }
 
-  async *diff(
-    request: {
-      readonly snapshotUuid: string;
-      readonly baseSnapshotUuid?: string;
-      readonly offsetLba?: number;
-    },
+  diff(
+    request: Parameters<VolumeService["diff"]>[0],
     options?: CallOptions,
   ): AsyncGenerator<DiffPage, void, undefined> {
-    const { snapshotUuid, baseSnapshotUuid } = request;
-    let offsetLba = request.offsetLba ?? 0;
-    for (let pageCount = 0; pageCount < diffPagesMax; pageCount++) {
-      const asked = { snapshotUuid, baseSnapshotUuid, offsetLba };
-      const page = await this.#patience.whileBusy(() => this.#api.diffPage(asked, options), options);
-      const { nextOffsetLba } = page;
-      yield page;
-      // A page that does not lead on ends the answer too: whoever judges it sees where it points.
-      if (nextOffsetLba <= offsetLba) return;
-      offsetLba = nextOffsetLba;
-    }
-    throw new ServiceError("ERR_BAD_ANSWER", `diff of ${snapshotUuid}: no end within ${diffPagesMax} pages`);
+    const { diffTimeoutMs: timeoutMs = 1_800_000 } = this.#options;
+    const readPage = (asked: DiffQuestion) =>
+      this.#patience.reading(() => this.#api.diffPage(asked, options), options);
+    return walkDiff({ ...request, readPage, timeoutMs, clock: this.#clock });
   }
 
   openVolume(uuid: string, options?: CallOptions): Promise<BlockDevice> {
@@ -314,4 +327,11 @@ class LightbitsService implements VolumeService {
 /** A volume that migrates serves as before. */
 function isUsable({ state }: Volume): boolean {
   return state === "available" || state === "migrating";
+}
+
+/** Discovery is open to any host, unless a cluster asks for names. */
+function discoverAsNobody(clock: Clock): DiscoverSubsystems {
+  const hostId = randomUUID();
+  const hostNqn = `nqn.2014-08.org.nvmexpress:uuid:${hostId}`;
+  return (endpoint) => discover({ ...endpoint, hostNqn, hostId, clock });
 }

@@ -7,6 +7,7 @@
 
 import { type Clock, delay } from "../clock.ts";
 import { type CallOptions, ServiceError, type Snapshot, type Volume } from "../port.ts";
+import { RefusalError } from "./answer.ts";
 
 interface Delays {
   readonly firstMs: number;
@@ -19,8 +20,11 @@ const pollDelays: Delays = { firstMs: 1, delayMsMax: 1000 };
 /** After "not now". */
 const busyDelays: Delays = { firstMs: 25, delayMsMax: 4000 };
 
+/** Tries of one call that may end in HTTP 500 or 504 before that is believed. */
+export const targetErrorsMax = 5;
+
 /** One wait for one thing: asks to be called between tries. */
-export class Backoff {
+class Backoff {
   readonly #delayMsMax: number;
   readonly #totalMs: number;
   readonly #random: () => number;
@@ -48,13 +52,15 @@ export class Backoff {
   /**
    * Waits for the next try.
    *
-   * @returns `false`, at once, if the time is used up.
+   * @param atLeastMs - What the other side asks for.
+   * @returns `false`, at once, if the time is used up, or does not suffice for what is asked for.
    * @throws {ServiceError} `ERR_ABORTED`.
    */
-  async wait(signal: AbortSignal | undefined): Promise<boolean> {
+  async wait(signal: AbortSignal | undefined, atLeastMs = 0): Promise<boolean> {
     const leftMs = this.#startMs + this.#totalMs - this.#clock.now();
-    if (leftMs <= 0) return false;
-    const delayMs = Math.min(this.#nextMs * (0.5 + this.#random() / 2), leftMs);
+    if (leftMs <= 0 || atLeastMs > leftMs) return false;
+    const ownMs = this.#nextMs * (0.5 + this.#random() / 2);
+    const delayMs = Math.min(Math.max(ownMs, atLeastMs), leftMs);
     this.#nextMs = Math.min(this.#nextMs * 2, this.#delayMsMax);
     this.#waitCount += 1;
     try {
@@ -105,17 +111,30 @@ export class Patience {
    * Repeats a call for as long as the service says "not now".
    *
    * @param attempt - May be made more than once.
+   * @param isNotNow - Which refusals say so.
    */
-  async whileBusy<Value>(attempt: () => Promise<Value>, options?: CallOptions): Promise<Value> {
+  async whileBusy<Value>(
+    attempt: () => Promise<Value>,
+    options?: CallOptions,
+    isNotNow: (error: unknown) => boolean = isBusy,
+  ): Promise<Value> {
     const backoff = this.backoff();
     for (;;) {
       try {
         return await attempt();
       } catch (error) {
-        if (!(error instanceof ServiceError) || error.code !== "ERR_BUSY") throw error;
-        await this.#waitOn(backoff, error, options);
+        if (!(error instanceof ServiceError) || !isNotNow(error)) throw error;
+        await this.waitOn(backoff, error, options);
       }
     }
+  }
+
+  /** Repeats a call that only reads: also, a few times, after HTTP 500 and 504. */
+  reading<Value>(attempt: () => Promise<Value>, options?: CallOptions): Promise<Value> {
+    let targetErrorCount = 0;
+    const isNotNow = (error: unknown) =>
+      isBusy(error) || (isTargetError(error) && ++targetErrorCount < targetErrorsMax);
+    return this.whileBusy(attempt, options, isNotNow);
   }
 
   /**
@@ -147,24 +166,28 @@ export class Patience {
     return shown;
   }
 
-  /** Deletes an object and waits until it is gone: not found, or in state Deleted. */
+  /**
+   * Deletes an object and waits until it is gone: not found, or in state Deleted.
+   *
+   * After an answer that leaves it open the object is looked at: what it shows decides.
+   */
   async remove(
     object: AwaitedObject<Volume | Snapshot> & { readonly remove: () => Promise<unknown> },
     options?: CallOptions,
   ): Promise<void> {
     const backoff = this.backoff();
-    for (;;) {
+    for (let targetErrorCount = 0; ; ) {
       try {
         await object.remove();
         break;
       } catch (error) {
-        if (!(error instanceof ServiceError)) throw error;
-        if (error.code !== "ERR_BUSY" && error.code !== "ERR_INVALID_REQUEST") throw error;
-        // Refused: because it is being deleted already, or because it is not the time.
-        const state = await stateOf(object.read);
+        if (!(error instanceof ServiceError) || !mayBeRemoved(error)) throw error;
+        const state = await stateOf(object.read, error);
         if (state === "deleting" || state === "deleted") break;
-        if (error.code === "ERR_INVALID_REQUEST") throw error;
-        await this.#waitOn(backoff, error, options);
+        if (isTargetError(error)) targetErrorCount += 1;
+        const again = isOccupied(error) || (isTargetError(error) && targetErrorCount < targetErrorsMax);
+        if (!again) throw error;
+        await this.waitOn(backoff, error, options);
       }
     }
     const polls = this.backoff(pollDelays);
@@ -175,20 +198,64 @@ export class Patience {
     }
   }
 
-  async #waitOn(backoff: Backoff, refusal: ServiceError, options: CallOptions | undefined): Promise<void> {
-    if (await backoff.wait(options?.signal)) return;
-    throw new ServiceError("ERR_BUSY", `${refusal.message}; still so after ${backoff.summary}`, {
-      cause: refusal,
-    });
+  /**
+   * Waits for another try after a refusal, at least as long as it asks for.
+   *
+   * @param holder - Finds out, for the message, what is still in the way.
+   * @throws {ServiceError} `ERR_BUSY` if there is no time for another.
+   */
+  async waitOn(
+    backoff: Backoff,
+    refusal: ServiceError,
+    options: CallOptions | undefined,
+    holder?: () => Promise<string | undefined>,
+  ): Promise<void> {
+    const askedMs = refusal instanceof RefusalError ? refusal.retryAfterMs : undefined;
+    if (await backoff.wait(options?.signal, askedMs)) return;
+    const asks = askedMs === undefined ? "" : `; it asks to wait ${askedMs / 1000} s`;
+    const held = await holder?.();
+    throw new ServiceError(
+      "ERR_BUSY",
+      `${refusal.message}; still so after ${backoff.summary}${asks}${held === undefined ? "" : `: ${held}`}`,
+      { cause: refusal },
+    );
   }
 }
 
-/** State of an object, where one that is not found is deleted. */
-async function stateOf(read: () => Promise<Volume | Snapshot>): Promise<Volume["state"]> {
+function isBusy(error: unknown): boolean {
+  return error instanceof ServiceError && error.code === "ERR_BUSY";
+}
+
+/** As {@link isBusy}, for calls that give no name: a conflict can only be with another operation. */
+export function isOccupied(error: unknown): boolean {
+  return isBusy(error) || (error instanceof RefusalError && error.httpStatus === 409);
+}
+
+/** The service failed at its work, and said so. */
+export function isTargetError(error: unknown): boolean {
+  return error instanceof RefusalError && (error.httpStatus === 500 || error.httpStatus === 504);
+}
+
+/** Refusals and failures after which an object may be going, or gone, all the same. */
+function mayBeRemoved(error: ServiceError): boolean {
+  if (isOccupied(error) || isTargetError(error)) return true;
+  return ["ERR_INVALID_REQUEST", "ERR_TIMEOUT", "ERR_UNREACHABLE", "ERR_BAD_ANSWER"].includes(error.code);
+}
+
+/**
+ * State of an object, where one that is not found is deleted.
+ *
+ * @param first - What is thrown if the object cannot be read: it says more than the failure to find out.
+ */
+async function stateOf(
+  read: () => Promise<Volume | Snapshot>,
+  first?: ServiceError,
+): Promise<Volume["state"]> {
   try {
     return (await read()).state;
   } catch (error) {
-    if (error instanceof ServiceError && error.code === "ERR_NOT_FOUND") return "deleted";
-    throw error;
+    if (!(error instanceof ServiceError) || error.code === "ERR_ABORTED") throw error;
+    if (error.code === "ERR_NOT_FOUND") return "deleted";
+    throw first ?? error;
   }
 }

@@ -314,6 +314,7 @@ describe("diff", () => {
     });
     store.changed = [];
     expect((await call("GET", diff(target, "?baseSnapshotName=base"))).json).toEqual({});
+    expect((await call("GET", diff("", "?snapshotName=target&baseSnapshotName=base"))).json).toEqual({});
   });
 
   test("comes in pages that together are the whole, whatever their length", async () => {
@@ -371,6 +372,9 @@ describe("diff", () => {
     expect(await statusOf(diff(second, "?offsetLBA=262144"))).toEqual([200, undefined]);
     expect(await statusOf(diff(second, "?offsetLBA=-1"))).toEqual([400, 3]);
     expect(await statusOf(diff(second, `?baseSnapshotUUID=${first}&baseSnapshotName=a`))).toEqual([400, 3]);
+    expect(await statusOf(diff(second, "?snapshotName=a"))).toEqual([400, 3]);
+    expect(await statusOf(diff("", "?snapshotName=nowhere"))).toEqual([404, 5]);
+    expect(await statusOf(diff(""))).toEqual([400, 3]);
     store.snapshotMap.get(first)!.state = "deleting";
     expect(await statusOf(diff(second, `?baseSnapshotUUID=${first}`))).toEqual([404, 5]);
     store.changedChunks = () => {

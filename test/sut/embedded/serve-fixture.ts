@@ -12,6 +12,8 @@ const { values } = parseArgs({
     host: { type: "string" },
     "nvme-port": { type: "string" },
     "api-port": { type: "string" },
+    "csi-port": { type: "string" },
+    "csi-style": { type: "string" },
     "token-env": { type: "string" },
     directory: { type: "string" },
     "volatile-cache": { type: "boolean" },
@@ -33,6 +35,12 @@ await serveProcess(
     },
     nvmePort: Number(values["nvme-port"]),
     apiPort: Number(values["api-port"]),
+    ...(values["csi-port"] !== undefined && {
+      csi: {
+        port: Number(values["csi-port"]),
+        style: values["csi-style"] === "variable" ? "variable" : "fixed",
+      },
+    }),
     ...(values.host !== undefined && { host: values.host }),
     ...(token !== undefined && { token }),
   },

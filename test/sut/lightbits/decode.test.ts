@@ -225,6 +225,7 @@ describe("decodeClusterInfo", () => {
     expect(decodeClusterInfo("GET /x", { subsystemNQN: "nqn.x", nvmeEndpoints: ["10.0.0.1:4420"] })).toEqual({
       subsystemNqn: "nqn.x",
       nvmeEndpoints: ["10.0.0.1:4420"],
+      discoveryEndpoints: [],
     });
     expect(messageOf(decodeClusterInfo, { nvmeEndpoints: [1] })).toContain("nvmeEndpoints");
   });

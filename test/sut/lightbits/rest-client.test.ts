@@ -1,7 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { createServer as createTlsServer } from "node:https";
-import { createServer, type Server, type Socket } from "node:net";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -9,6 +8,7 @@ import type { Decoder } from "../../../src/sut/lightbits/decode.ts";
 import { RestClient, type RestClientOptions } from "../../../src/sut/lightbits/rest-client.ts";
 import { ServiceError } from "../../../src/sut/port.ts";
 import { SimulatedClock } from "../../../src/sut/simulated-clock.ts";
+import { serveRaw as startRaw } from "./raw-server.ts";
 
 const decode: Decoder<unknown> = (_, document) => document;
 const token = "not-to-be-shown";
@@ -24,30 +24,11 @@ afterEach(async () => {
   disposals = [];
 });
 
-/** A server that does with each connection, once a request arrived, what the test says. */
+/** A server that does with each request what the test says. */
 async function serveRaw(answer: (socket: Socket, request: string) => void): Promise<string> {
-  const sockets = new Set<Socket>();
-  const server: Server = createServer((socket) => {
-    sockets.add(socket);
-    let request = "";
-    socket.on("error", () => undefined).on("close", () => sockets.delete(socket));
-    socket.setEncoding("latin1").on("data", (text) => {
-      request += text;
-      if (!request.includes("\r\n\r\n")) return;
-      const whole = request;
-      request = "";
-      answer(socket, whole);
-    });
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  disposals.push({
-    [Symbol.asyncDispose]: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        for (const socket of sockets) socket.destroy();
-      }),
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const server = await startRaw(answer);
+  disposals.push(server);
+  return server.url;
 }
 
 async function clientOf(endpoint: string, options: Partial<RestClientOptions> = {}): Promise<RestClient> {
@@ -239,6 +220,32 @@ describe("TLS", () => {
     expect(error.message).toMatch(/DEPTH_ZERO_SELF_SIGNED_CERT.*caFile.*insecure/);
   });
 
+  test("is verified for the name that is asked for, too", async () => {
+    const endpoint = (await serveTls()).replace("127.0.0.1", "localhost");
+    const error = await errorOf(await clientOf(endpoint, { caFile }));
+    expect(error).toMatchObject({
+      code: "ERR_UNREACHABLE",
+      message: expect.stringContaining("ERR_TLS_CERT_ALTNAME_INVALID"),
+    });
+  });
+
+  test("with a port that does not speak it is said to be that", async () => {
+    const server = createServer((socket) => {
+      socket.on("error", () => undefined).write("HTTP/1.1 400 \r\n\r\n");
+      socket.destroySoon();
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    disposals.push({
+      [Symbol.asyncDispose]: () => new Promise((resolve) => server.close(() => resolve())),
+    });
+    const { port } = server.address() as AddressInfo;
+    const error = await errorOf(await clientOf(`https://127.0.0.1:${port}`));
+    expect(error).toMatchObject({
+      code: "ERR_UNREACHABLE",
+      message: expect.stringMatching(/does that port speak TLS/),
+    });
+  });
+
   test("trusts the certificates of caFile, or anything if insecure is asked for", async () => {
     const endpoint = await serveTls();
     for (const options of [{ caFile }, { insecure: true }]) {
@@ -256,10 +263,14 @@ describe("RestClient.create", () => {
     "a path in the endpoint": [{ endpoint: "https://10.0.0.1/api/v2" }, /end after host and port/],
     "a token over plain HTTP to another host": [{ endpoint: "http://10.0.0.1" }, /clear text/],
     "a token with a line break inside": [{ endpoint: "https://10.0.0.1", token: "a\nb" }, /printable ASCII/],
-    "an empty token": [{ endpoint: "https://10.0.0.1", token: "\n" }, /printable ASCII/],
+    "an empty token": [{ endpoint: "https://10.0.0.1", token: "\n" }, /token is empty/],
     "certificates that cannot be read": [
       { endpoint: "https://10.0.0.1", caFile: "/nowhere/ca.pem" },
       /nowhere\/ca.pem/,
+    ],
+    "certificates that are none": [
+      { endpoint: "https://10.0.0.1", caFile: fileURLToPath(import.meta.url) },
+      /holds no certificate in PEM form/,
     ],
     "certificates and no verification": [
       { endpoint: "https://10.0.0.1", caFile: "/nowhere/ca.pem", insecure: true },

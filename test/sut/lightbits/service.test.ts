@@ -162,7 +162,9 @@ describe("snapshots", () => {
     expect(await codeOf(slow.createSnapshot({ name: "a", volumeUuid: uuid }))).toBe("ERR_TIMEOUT");
     await expect(slow.createSnapshot({ name: "b", volumeUuid: uuid })).rejects.toMatchObject({
       code: "ERR_BUSY",
-      message: expect.stringMatching(/another snapshot is creating.*still so after 120\.0 s and \d+ tries/),
+      message: expect.stringMatching(
+        /another snapshot is creating.*still so after 120\.0 s and \d+ tries: snapshot a \(.*\) of the same volume is Creating$/,
+      ),
     });
   });
 
