@@ -93,9 +93,12 @@ export function tokenExpiryMs(token: string): number | undefined {
   }
 }
 
+/** What is shorter is no secret, and stands in names and numbers by chance. */
+const secretLengthMin = 8;
+
 /** A text with a mark in the place of the token, which a peer may have sent back. */
 export function withoutToken(text: string, token: string | undefined): string {
-  return token === undefined ? text : text.replaceAll(token, "(token)");
+  return token === undefined || token.length < secretLengthMin ? text : text.replaceAll(token, "(token)");
 }
 
 function unusable(message: string, cause?: unknown): ServiceError {

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { tokenExpiryMs, tokenSource } from "../../../src/sut/lightbits/token.ts";
+import { tokenExpiryMs, tokenSource, withoutToken } from "../../../src/sut/lightbits/token.ts";
 
 let folder: string;
 beforeEach(async () => {
@@ -46,6 +46,18 @@ describe("tokenSource", () => {
       message: expect.stringMatching(message),
     });
     expect(String(error)).not.toMatch(/s[eé]cret/);
+  });
+});
+
+describe("withoutToken", () => {
+  test("takes a token out of a text", () => {
+    expect(withoutToken("Bearer eyJhbGci.x.y was refused", "eyJhbGci.x.y")).toBe(
+      "Bearer (token) was refused",
+    );
+  });
+
+  test("leaves names alone in which a token of a letter stands by chance", () => {
+    expect(withoutToken("nqn.2014-08.org.nvmexpress:uuid:1", "x")).toBe("nqn.2014-08.org.nvmexpress:uuid:1");
   });
 });
 
