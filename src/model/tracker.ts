@@ -9,16 +9,10 @@
  * @packageDocumentation
  */
 import { ltsOf, operationAt } from "../selectors/operations.ts";
+import { type Decision, Decisions } from "./decisions.ts";
+import { Lineage, type RollbackRecord } from "./lineage.ts";
 import type { Observation, OperationOutcome, OperationTimes } from "./operation-times.ts";
 import type { SnapshotRecord } from "./snapshot-record.ts";
-
-/** A volume was put back to one of its snapshots, at rest. */
-export interface RollbackRecord {
-  readonly volume: number;
-  /** Highest lts that was undone, or done before the snapshot. */
-  readonly afterLts: number;
-  readonly record: SnapshotRecord;
-}
 
 /** What is told of each change, so that it can be kept elsewhere; each call is cheap and does no I/O. */
 export interface TrackerListener {
@@ -38,7 +32,7 @@ export interface TrackerState {
   /** Highest lts at and below which everything is complete, but for the exceptions. */
   readonly ltsComplete: number;
   readonly exceptions: readonly OperationTimes[];
-  readonly decisions: readonly { position: number; block: number; happened: boolean }[];
+  readonly decisions: readonly Decision[];
   readonly snapshots: readonly SnapshotRecord[];
   readonly rollbacks: readonly RollbackRecord[];
 }
@@ -60,9 +54,8 @@ export class Tracker {
   /** Positions by lts that is not complete. */
   readonly #byLts = new Map<number, OperationTimes[]>();
   readonly #exceptions = new Map<number, OperationTimes>();
-  readonly #decisions = new Map<string, boolean>();
-  readonly #snapshots = new Map<string, SnapshotRecord>();
-  readonly #rollbacks = new Map<number, RollbackRecord[]>();
+  readonly #decisions = new Decisions();
+  readonly #lineage = new Lineage();
   /** Observations under way, oldest first; those that are over leave when they come first. */
   #observations: Observation[] = [];
   #inFlightCount = 0;
@@ -86,12 +79,9 @@ export class Tracker {
     listener.ltsComplete(this.#complete);
     for (const times of this.recentTimes()) listener.exception(times);
     for (const times of this.#exceptions.values()) listener.exception(times);
-    for (const [name, happened] of this.#decisions) {
-      const [position, block] = name.split(":").map(Number) as [number, number];
-      listener.decision(position, block, happened);
-    }
-    for (const record of this.#snapshots.values()) listener.snapshot(record);
-    for (const rollback of [...this.#rollbacks.values()].flat()) {
+    for (const { position, block, happened } of this.#decisions) listener.decision(position, block, happened);
+    for (const record of this.#lineage.snapshots()) listener.snapshot(record);
+    for (const rollback of this.#lineage.rollbacks()) {
       listener.rollback(rollback);
       const { record } = rollback;
       if (this.snapshot(record.volume, record.snapshot) !== record) listener.snapshotForgotten(record);
@@ -111,10 +101,9 @@ export class Tracker {
       // Whether it was lost again is not kept: then it was.
       tracker.#lostAgainAt.set(times.position, state.event);
     }
-    for (const { position, block, happened } of state.decisions)
-      tracker.#decisions.set(key(position, block), happened);
-    for (const record of state.snapshots) tracker.#snapshots.set(key(record.volume, record.snapshot), record);
-    for (const rollback of state.rollbacks) tracker.#rollbacksOf(rollback.volume).push(rollback);
+    for (const decision of state.decisions) tracker.#decisions.set(decision);
+    for (const record of state.snapshots) tracker.#lineage.add(record);
+    for (const rollback of state.rollbacks) tracker.#lineage.rolledBack(rollback);
     return tracker;
   }
 
@@ -127,7 +116,7 @@ export class Tracker {
     // Snapshots remember of some that they had completed.
     const known = new Map<number, OperationTimes>();
     const inside = new Set<number>();
-    for (const record of this.#snapshots.values()) {
+    for (const record of this.#lineage.snapshots()) {
       for (const times of record.open.values()) known.set(times.position, times);
       for (const position of record.inside) inside.add(position);
     }
@@ -180,7 +169,7 @@ export class Tracker {
   }
 
   get snapshots(): readonly SnapshotRecord[] {
-    return [...this.#snapshots.values()];
+    return [...this.#lineage.snapshots()];
   }
 
   /** How many operations' times are held, for the bound on memory. */
@@ -238,8 +227,7 @@ export class Tracker {
     times.hasOverlap = true;
     // That a snapshot has shown it says that it happened, and no more that it was the last on its blocks.
     if (times.outcome !== "unknown") return;
-    for (const [name, happened] of this.#decisions)
-      if (happened && name.startsWith(`${position}:`)) this.#withdraw(position, Number(name.split(":")[1]));
+    this.#withdrawThatHappened(position);
   }
 
   /** The outcome is known, or known to be unknown: then the operation may still be applied, until {@link fence}. */
@@ -285,9 +273,7 @@ export class Tracker {
     if (lost.lostAt === Number.POSITIVE_INFINITY) lost.lostAt = crashEvent;
     else this.#lostAgainAt.set(position, crashEvent);
     lost.reads = undefined;
-    for (const [name, happened] of this.#decisions) {
-      if (happened && name.startsWith(`${position}:`)) this.#withdraw(position, Number(name.split(":")[1]));
-    }
+    this.#withdrawThatHappened(position);
     this.#except(lost);
   }
 
@@ -302,10 +288,8 @@ export class Tracker {
       times.lostAt = Math.min(times.lostAt, event);
     }
     // What another replaced while both were under way may be back, if that one was dropped.
-    for (const [name, happened] of this.#decisions) {
-      const [position, block] = name.split(":").map(Number) as [number, number];
+    for (const { position, block, happened } of this.#decisions)
       if (!happened && this.#exceptions.get(position)?.hasOverlap === true) this.#withdraw(position, block);
-    }
     return event;
   }
 
@@ -398,16 +382,16 @@ export class Tracker {
       throw new Error(
         `${named(position)} is already decided on block ${block}: ${known ? "it happened" : "it never happened"}`,
       );
-    this.#decisions.set(key(position, block), happened);
+    this.#decisions.set({ position, block, happened });
     this.#listener?.decision(position, block, happened);
   }
 
   decisionOn(position: number, block: number): boolean | undefined {
-    return this.#decisions.size === 0 ? undefined : this.#decisions.get(key(position, block));
+    return this.#decisions.get(position, block);
   }
 
   addSnapshot(record: SnapshotRecord): void {
-    this.#snapshots.set(key(record.volume, record.snapshot), record);
+    this.#lineage.add(record);
     this.#listener?.snapshot(record);
   }
 
@@ -417,12 +401,12 @@ export class Tracker {
   }
 
   snapshot(volume: number, snapshot: number): SnapshotRecord | undefined {
-    return this.#snapshots.get(key(volume, snapshot));
+    return this.#lineage.snapshot(volume, snapshot);
   }
 
   /** A snapshot was deleted, and nobody asks for it any more; a rollback to it keeps what it needs. */
   forgetSnapshot(record: SnapshotRecord): void {
-    this.#snapshots.delete(key(record.volume, record.snapshot));
+    this.#lineage.forget(record);
     this.#listener?.snapshotForgotten(record);
   }
 
@@ -430,33 +414,32 @@ export class Tracker {
   rolledBack(rollback: RollbackRecord): void {
     for (const times of this.#exceptions.values()) times.reads = undefined;
     for (const times of this.#times.values()) times.reads = undefined;
-    this.#rollbacksOf(rollback.volume).push(rollback);
+    this.#lineage.rolledBack(rollback);
     this.#listener?.rollback(rollback);
   }
 
   /** Oldest first. */
   rollbacksOf(volume: number): readonly RollbackRecord[] {
-    return this.#rollbacks.get(volume) ?? [];
+    return this.#lineage.rollbacksOf(volume);
+  }
+
+  #withdrawThatHappened(position: number): void {
+    for (const { block, happened } of this.#decisions.of(position))
+      if (happened) this.#withdraw(position, block);
   }
 
   #withdraw(position: number, block: number): void {
-    this.#decisions.delete(key(position, block));
+    this.#decisions.delete(position, block);
     this.#listener?.decision(position, block, undefined);
   }
 
   /** The times that a snapshot's record still holds of an operation. */
   #openInSnapshot(position: number): OperationTimes | undefined {
-    for (const { open } of this.#snapshots.values()) {
+    for (const { open } of this.#lineage.snapshots()) {
       const times = open.get(position);
       if (times !== undefined) return times;
     }
     return undefined;
-  }
-
-  #rollbacksOf(volume: number): RollbackRecord[] {
-    let all = this.#rollbacks.get(volume);
-    if (all === undefined) this.#rollbacks.set(volume, (all = []));
-    return all;
   }
 
   #except(times: OperationTimes): void {
@@ -488,10 +471,6 @@ export class Tracker {
 
 function isUnderWay({ completed }: OperationTimes): boolean {
   return completed === Number.POSITIVE_INFINITY;
-}
-
-function key(a: number, b: number): string {
-  return `${a}:${b}`;
 }
 
 function named(position: number): string {

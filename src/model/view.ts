@@ -6,9 +6,10 @@
  *
  * @packageDocumentation
  */
-import type { SnapshotRecord } from "./snapshot-record.ts";
+import type { RollbackRecord } from "./lineage.ts";
 import type { Observation, OperationTimes } from "./operation-times.ts";
-import type { RollbackRecord, Tracker } from "./tracker.ts";
+import type { SnapshotRecord } from "./snapshot-record.ts";
+import type { Tracker } from "./tracker.ts";
 
 /** An operation is in for certain; is not; or is one of several that may show, block by block. */
 export type Standing = "in" | "out" | "open";

@@ -6,8 +6,9 @@
  *
  * @packageDocumentation
  */
+import type { RollbackRecord } from "../model/lineage.ts";
 import type { SnapshotRecord } from "../model/snapshot-record.ts";
-import type { RollbackRecord, TrackerState } from "../model/tracker.ts";
+import type { TrackerState } from "../model/tracker.ts";
 import type { Config } from "../runner/config/schema.ts";
 import type { History } from "../selectors/history.ts";
 import type { Workload } from "../selectors/workload.ts";

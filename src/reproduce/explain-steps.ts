@@ -3,8 +3,8 @@
  *
  * @packageDocumentation
  */
+import type { RollbackRecord } from "../model/lineage.ts";
 import type { SnapshotRecord } from "../model/snapshot-record.ts";
-import type { RollbackRecord } from "../model/tracker.ts";
 import { snapshotView, standingOf, type View } from "../model/view.ts";
 import type { LoggedStep } from "../runner/operation-log.ts";
 import { stepWords } from "../runner/step-words.ts";
@@ -15,7 +15,7 @@ import { ltsWithSteps } from "./explain-control.ts";
 import { type Report, reportOf } from "./explain-diffs.ts";
 import type { BlockOperation, BlockPlace } from "./explain-operations.ts";
 import { guessedRecord } from "./explain-resting.ts";
-import { type ExplainSource, isSequential, recordsOf, type RunLogFile } from "./explain-source.ts";
+import { type ExplainSource, isSequential, type RunLogFile, recordsOf } from "./explain-source.ts";
 import { firstIndex } from "./first-index.ts";
 
 /** What a control step has to do with the block. */

@@ -9,9 +9,9 @@
  */
 import type Database from "better-sqlite3";
 import { Cut, type Instants } from "../model/cut.ts";
-import type { SnapshotRecord } from "../model/snapshot-record.ts";
+import type { RollbackRecord } from "../model/lineage.ts";
 import type { OperationTimes } from "../model/operation-times.ts";
-import type { RollbackRecord } from "../model/tracker.ts";
+import type { SnapshotRecord } from "../model/snapshot-record.ts";
 import type { RunDatabase } from "./run-store-database.ts";
 import { damaged } from "./run-store-error.ts";
 import type { StoredTimes } from "./run-store-times.ts";

@@ -10,9 +10,10 @@
  * @packageDocumentation
  */
 import type Database from "better-sqlite3";
-import type { SnapshotRecord } from "../model/snapshot-record.ts";
+import type { RollbackRecord } from "../model/lineage.ts";
 import type { OperationTimes } from "../model/operation-times.ts";
-import type { RollbackRecord, Tracker, TrackerListener, TrackerState } from "../model/tracker.ts";
+import type { SnapshotRecord } from "../model/snapshot-record.ts";
+import type { Tracker, TrackerListener, TrackerState } from "../model/tracker.ts";
 import {
   createRunDatabase,
   openRunDatabase,

@@ -6,11 +6,11 @@
  *
  * @packageDocumentation
  */
-import type { SnapshotRecord } from "../../src/model/snapshot-record.ts";
-import type { RollbackRecord } from "../../src/model/tracker.ts";
 import { JitteryClock } from "../../src/gallery/jittery/clock.ts";
 import { type JitteryOptions, JitteryTarget } from "../../src/gallery/jittery/target.ts";
 import { replaced } from "../../src/gallery/port-lies.ts";
+import type { RollbackRecord } from "../../src/model/lineage.ts";
+import type { SnapshotRecord } from "../../src/model/snapshot-record.ts";
 import { parseConfig } from "../../src/runner/config/load.ts";
 import type { Config } from "../../src/runner/config/schema.ts";
 import { Run } from "../../src/runner/run.ts";

@@ -3,7 +3,8 @@
  *
  * @packageDocumentation
  */
-import type { RollbackRecord, Tracker } from "../../model/tracker.ts";
+import type { RollbackRecord } from "../../model/lineage.ts";
+import type { Tracker } from "../../model/tracker.ts";
 import { snapshotView, type View } from "../../model/view.ts";
 
 /**
