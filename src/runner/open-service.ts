@@ -11,7 +11,7 @@ import { type Clock, systemClock } from "../sut/clock.ts";
 import { type LaunchedTarget, launchEmbedded } from "../sut/embedded/launch.ts";
 import { connectController } from "../sut/initiator/controller.ts";
 import { reconnectPolicyDefault } from "../sut/initiator/reconnect.ts";
-import type { ConnectNamespaces } from "../sut/lightbits/data-path.ts";
+import type { ConnectNamespaces } from "../sut/data-path/data-path.ts";
 import { connectLightbits } from "../sut/lightbits/service.ts";
 import { type TokenSource, tokenSource } from "../sut/lightbits/token.ts";
 import { silentLog } from "../sut/log.ts";

@@ -3,7 +3,7 @@
  *
  * @packageDocumentation
  */
-import { printable } from "../lightbits/answer.ts";
+import { printable } from "../wording.ts";
 import { type GrpcCodeName, grpcCodes } from "../lightbits/grpc-status.ts";
 import { ServiceError, type ServiceErrorCode } from "../port.ts";
 

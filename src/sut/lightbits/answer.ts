@@ -9,6 +9,7 @@
 
 import { z } from "zod";
 import { ServiceError, type ServiceErrorCode } from "../port.ts";
+import { printable } from "../wording.ts";
 import { grpcCodes } from "./grpc-status.ts";
 
 export interface Answer {
@@ -183,10 +184,4 @@ function isJson(contentType: string | undefined): boolean {
 function excerpt(body: Uint8Array): string {
   if (body.length === 0) return "an empty body";
   return `'${printable(Buffer.from(body.buffer, body.byteOffset, Math.min(body.length, 120)).toString("utf8"), 100)}'`;
-}
-
-/** Text of the other side without control characters, and not too long. */
-export function printable(text: string, charactersMax: number): string {
-  const clean = text.slice(0, charactersMax + 1).replace(/[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]+/gu, " ");
-  return clean.length > charactersMax ? `${clean.slice(0, charactersMax)}…` : clean;
 }

@@ -18,7 +18,7 @@ import {
   type Volume,
   type VolumeState,
 } from "../port.ts";
-import { printable } from "./answer.ts";
+import { printable } from "../wording.ts";
 
 /** int64 or uint64 that is used as a size or an address: a safe non-negative integer. */
 const int64 = z

@@ -8,7 +8,8 @@
 
 import { type Dispatcher, errors, request } from "undici";
 import { ServiceError } from "../port.ts";
-import { type Answer, printable, retryAfterMs } from "./answer.ts";
+import { printable } from "../wording.ts";
+import { type Answer, retryAfterMs } from "./answer.ts";
 import { withoutToken } from "./token.ts";
 
 export interface RestCall {

@@ -8,7 +8,7 @@
  */
 
 import { type CallOptions, ServiceError, type Snapshot, type Volume, type VolumeService } from "../port.ts";
-import { printable } from "./answer.ts";
+import { printable } from "../wording.ts";
 
 /** @throws {ServiceError} `ERR_NOT_FOUND` if no volume has that UUID or name. */
 export function findVolume(

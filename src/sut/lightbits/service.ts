@@ -20,16 +20,16 @@ import {
 } from "../port.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import { discover } from "../initiator/discovery.ts";
-import { printable } from "./answer.ts";
+import { printable } from "../wording.ts";
 import { type DiffQuestion, LightbitsApi } from "./api.ts";
 import type { BitmapOrder } from "./bitmap-order.ts";
 import { createByName } from "./creation.ts";
-import { type ConnectNamespaces, DataPath } from "./data-path.ts";
+import { type ConnectNamespaces, DataPath } from "../data-path/data-path.ts";
 import { type DiffFacts, DiffFactsRecorder } from "./diff-facts.ts";
 import { walkDiff } from "./diff-walk.ts";
-import type { DiscoverSubsystems } from "./endpoints.ts";
+import type { DiscoverSubsystems } from "../data-path/endpoints.ts";
 import { RestClient, type RestClientOptions } from "./rest-client.ts";
-import { SnapshotDevice } from "./snapshot-device.ts";
+import { SnapshotDevice } from "../snapshot-device.ts";
 import { growOrShrink } from "./resize.ts";
 import { isOccupied, Patience } from "./waiting.ts";
 
@@ -107,7 +107,7 @@ class LightbitsService implements LightbitsVolumeService {
     this.#dataPath = new DataPath({
       connect: options.connectNamespaces,
       discover: options.discover ?? discoverAsNobody(clock),
-      clusterInfo: () => this.#patience.reading(() => this.#api.clusterInfo()),
+      subsystem: () => this.#patience.reading(() => this.#api.clusterInfo()),
       waitTimeoutMs,
       clock,
     });

@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { launchEmbedded } from "../../../src/sut/embedded/launch.ts";
 import { connectController } from "../../../src/sut/initiator/controller.ts";
-import type { ConnectNamespaces } from "../../../src/sut/lightbits/data-path.ts";
+import type { ConnectNamespaces } from "../../../src/sut/data-path/data-path.ts";
 import { type BlockDevice, ServiceError } from "../../../src/sut/port.ts";
 import { TargetFaultError } from "../../../src/sut/target-faults.ts";
 

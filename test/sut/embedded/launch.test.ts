@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { launchEmbedded } from "../../../src/sut/embedded/launch.ts";
 import { LaunchError } from "../../../src/sut/embedded/target-process.ts";
 import { connectController } from "../../../src/sut/initiator/controller.ts";
-import type { ConnectNamespaces } from "../../../src/sut/lightbits/data-path.ts";
+import type { ConnectNamespaces } from "../../../src/sut/data-path/data-path.ts";
 
 const fixture = fileURLToPath(new URL("./serve-fixture.ts", import.meta.url));
 const hostId = "5c1c5a2e-6c9e-4f1f-9d5c-000000000001";

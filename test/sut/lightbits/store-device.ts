@@ -5,7 +5,7 @@
  */
 
 import { ControllerError } from "../../../src/sut/initiator/errors.ts";
-import type { NamespaceConnection } from "../../../src/sut/lightbits/data-path.ts";
+import type { NamespaceConnection } from "../../../src/sut/data-path/data-path.ts";
 import { type BlockDevice, ok } from "../../../src/sut/port.ts";
 import type { Namespace, VolumeStore } from "../../../src/sut/store/port.ts";
 

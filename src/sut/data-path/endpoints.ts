@@ -6,7 +6,7 @@
 
 import { type DiscoveryEntry, discoverySubtype, discoveryTransport } from "../nvme/log-pages.ts";
 import { ServiceError } from "../port.ts";
-import { printable } from "./answer.ts";
+import { printable } from "../wording.ts";
 
 export interface Endpoint {
   readonly host: string;

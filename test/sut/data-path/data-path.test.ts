@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { ControllerError } from "../../../src/sut/initiator/errors.ts";
-import { type ConnectNamespaces, DataPath } from "../../../src/sut/lightbits/data-path.ts";
-import { endpointsOf, parseEndpoint } from "../../../src/sut/lightbits/endpoints.ts";
+import { type ConnectNamespaces, DataPath } from "../../../src/sut/data-path/data-path.ts";
+import { endpointsOf, parseEndpoint } from "../../../src/sut/data-path/endpoints.ts";
 import type { DiscoveryEntry } from "../../../src/sut/nvme/log-pages.ts";
 import { SimulatedClock } from "../../../src/sut/simulated-clock.ts";
 
@@ -41,8 +41,8 @@ describe("a data path", () => {
     { subsystemNqn: "nqn.x", nvmeEndpoints: [] },
     { subsystemNqn: "nqn.x", nvmeEndpoints: ["nowhere"] },
   ])("is not made to a cluster that says %j", async (info) => {
-    const clusterInfo = async () => ({ discoveryEndpoints, ...info });
-    await using path = new DataPath({ connect, discover, clusterInfo, waitTimeoutMs: 1000, clock });
+    const subsystem = async () => ({ discoveryEndpoints, ...info });
+    await using path = new DataPath({ connect, discover, subsystem, waitTimeoutMs: 1000, clock });
     await expect(path.openNamespace(uuid)).rejects.toMatchObject({ code: "ERR_BAD_ANSWER" });
   });
 
@@ -61,7 +61,7 @@ describe("a data path", () => {
         };
       },
       discover,
-      clusterInfo: async () => ({
+      subsystem: async () => ({
         subsystemNqn: "nqn.x",
         nvmeEndpoints: ["10.0.0.1:4420"],
         discoveryEndpoints,
@@ -93,12 +93,12 @@ describe("a data path", () => {
         [Symbol.asyncDispose]: async () => undefined,
       };
     };
-    const clusterInfo = async () => ({
+    const subsystem = async () => ({
       subsystemNqn: "nqn.x",
       nvmeEndpoints: ["a:1", "b:1", "c:1"],
       discoveryEndpoints,
     });
-    const path = new DataPath({ connect, discover, clusterInfo, waitTimeoutMs: 1000, clock });
+    const path = new DataPath({ connect, discover, subsystem, waitTimeoutMs: 1000, clock });
     return { path, tried, lost };
   }
 
@@ -147,7 +147,7 @@ describe("a data path", () => {
         if (host === "d") throw new ControllerError("ERR_CONNECTION_LOST", "nobody there");
         return host === "e" ? [] : [entry];
       },
-      clusterInfo: async () => ({
+      subsystem: async () => ({
         subsystemNqn: "nqn.x",
         nvmeEndpoints: [],
         discoveryEndpoints: ["d:8009", "e:8009", "f:8009"],

@@ -7,7 +7,7 @@
  * @packageDocumentation
  */
 
-import type { BlockDevice, BlockRange, CallOptions, Outcome } from "../port.ts";
+import type { BlockDevice, BlockRange, CallOptions, Outcome } from "./port.ts";
 
 const readOnly: Outcome = {
   kind: "failed",

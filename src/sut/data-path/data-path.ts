@@ -1,7 +1,7 @@
 /**
- * The one NVMe/TCP connection through which all volumes of a cluster are reached.
+ * The one NVMe/TCP connection through which all volumes of a service are reached.
  *
- * A cluster is one subsystem and its volumes are namespaces of it, so the connection is made for the first
+ * A service has one subsystem and its volumes are namespaces of it, so the connection is made for the first
  * volume that is opened, and made again when it is found lost for good. How to connect is given by the caller.
  *
  * @packageDocumentation
@@ -16,8 +16,16 @@ import {
   ServiceError,
   type ServiceErrorCode,
 } from "../port.ts";
-import type { ClusterInfo } from "./decode.ts";
 import { type DiscoverSubsystems, type Endpoint, endpointsOf, parseEndpoint } from "./endpoints.ts";
+
+/** Where a service says that its volumes are. */
+export interface Subsystem {
+  readonly subsystemNqn: string;
+  /** `host:port`, each of the one subsystem. */
+  readonly nvmeEndpoints: readonly string[];
+  /** Discovery controllers to be asked if there are no others. */
+  readonly discoveryEndpoints: readonly string[];
+}
 
 /** A connection to a subsystem, such as the initiator's controller. */
 export interface NamespaceConnection extends AsyncDisposable {
@@ -42,7 +50,8 @@ export interface DataPathOptions {
   readonly connect: ConnectNamespaces;
   /** Asked where the volumes are if the service names only discovery controllers. */
   readonly discover: DiscoverSubsystems;
-  readonly clusterInfo: () => Promise<ClusterInfo>;
+  /** Where the volumes are, as their service tells it. */
+  readonly subsystem: () => Promise<Subsystem>;
   /** Deadline for opening a namespace. */
   readonly waitTimeoutMs: number;
   readonly clock: Clock;
@@ -116,9 +125,9 @@ export class DataPath implements AsyncDisposable {
   }
 
   async #open(): Promise<NamespaceConnection> {
-    const info = await this.#options.clusterInfo();
+    const info = await this.#options.subsystem();
     const { subsystemNqn } = info;
-    if (subsystemNqn === "") throw new ServiceError("ERR_BAD_ANSWER", "clusterinfo names no subsystemNQN");
+    if (subsystemNqn === "") throw new ServiceError("ERR_BAD_ANSWER", "the service names no subsystem NQN");
     const connection = await this.#connectAny(await this.#endpoints(info), subsystemNqn);
     if (this.#isDisposed) {
       await connection[Symbol.asyncDispose]();
@@ -133,7 +142,7 @@ export class DataPath implements AsyncDisposable {
     subsystemNqn,
     nvmeEndpoints,
     discoveryEndpoints,
-  }: ClusterInfo): Promise<readonly Endpoint[]> {
+  }: Subsystem): Promise<readonly Endpoint[]> {
     if (nvmeEndpoints.length > 0) return nvmeEndpoints.map((text) => parseEndpoint(text));
     const failures: unknown[] = [];
     for (const text of discoveryEndpoints) {
@@ -148,8 +157,8 @@ export class DataPath implements AsyncDisposable {
     }
     const asked =
       discoveryEndpoints.length === 0
-        ? "clusterinfo names no nvmeEndpoints and no discoveryEndpoints"
-        : `clusterinfo names no nvmeEndpoints, and no discovery controller (${discoveryEndpoints.length} asked) one for ${subsystemNqn}`;
+        ? "the service names no NVMe endpoints and no discovery endpoints"
+        : `the service names no NVMe endpoints, and no discovery controller (${discoveryEndpoints.length} asked) one for ${subsystemNqn}`;
     const [failure] = failures;
     throw new ServiceError(
       failure === undefined ? "ERR_BAD_ANSWER" : "ERR_UNREACHABLE",
