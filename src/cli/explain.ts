@@ -26,6 +26,8 @@ import { readRunMemory } from "../runner/run-store.ts";
 import { RunStoreError } from "../runner/run-store-error.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { readConfigFile } from "./fuzz.ts";
+import { wholeNumber } from "./options.ts";
+import { UsageError } from "./usage-error.ts";
 
 /** As they were typed. */
 export interface ExplainFlags {
@@ -54,9 +56,6 @@ export interface ExplainOptions {
 const lastDefault = 40;
 /** A history of more lts is not gone through. */
 const ltsMax = 2 ** 40;
-
-/** What is wrong with how the command was called. */
-class UsageError extends Error {}
 
 /** @returns The exit code. */
 export async function explain({ path, flags, version, signal }: ExplainOptions): Promise<number> {
@@ -212,8 +211,8 @@ function numbersOf(flags: ExplainFlags): Numbers {
   const number = (name: keyof Numbers, min: number, max: number): number | undefined => {
     const text = flags[name];
     if (text === undefined) return undefined;
-    const value = Number(text);
-    if (/^\d{1,16}$/.test(text) && value >= min && value <= max) return value;
+    const value = wholeNumber(text, { min, max });
+    if (value !== undefined) return value;
     throw new UsageError(`--${name} ${text}: expected a whole number from ${min} to ${max}`);
   };
   return {

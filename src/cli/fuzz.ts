@@ -17,7 +17,7 @@ import type { RunLog } from "../runner/run-log.ts";
 import { RunStore } from "../runner/run-store.ts";
 import { RunStoreError } from "../runner/run-store-error.ts";
 import { isToBeResumed, performRun, type RunResult } from "../runner/runner.ts";
-import { type KeptVolume, openTarget, type Target } from "../runner/target.ts";
+import { type KeptVolume, keptVolumes, openTarget, type Target } from "../runner/target.ts";
 import { TargetFailure } from "../runner/target-failure.ts";
 import { LaunchError } from "../sut/embedded/target-process.ts";
 import { ControllerError } from "../sut/initiator/errors.ts";
@@ -200,17 +200,12 @@ function record(
   const isKept = config.record === "always" || (config.record === "auto" && target.isLasting);
   if (!isKept) return { store: undefined, directory: undefined };
   const directory = join(config.runs, name);
-  const volumes: readonly KeptVolume[] = target.volumes.map(({ uuid, isCreated, secondUuid }) => ({
-    uuid,
-    isCreated,
-    secondUuid,
-  }));
   const store = RunStore.create(directory, {
     version,
     configYaml: configToYaml(config),
     seed: `0x${seed.toString(16)}`,
     name,
-    target: { volumes },
+    target: { volumes: keptVolumes(target) },
     startedAt: new Date().toISOString(),
   });
   return { store, directory };

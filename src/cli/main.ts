@@ -112,6 +112,10 @@ program
   .option("--host <address>", "address of both servers; any but loopback needs a token", "127.0.0.1")
   .option("--nvme-port <port>", "port of the NVMe/TCP target; 0 lets the system choose", port, 0)
   .option("--api-port <port>", "port of the REST control plane; 0 lets the system choose", port, 0)
+  .option(
+    "--advertise <address[:port]>",
+    "what NVMe discovery names; for hosts that reach the target by another address than its own",
+  )
   .option("--directory <dir>", "where volumes are kept; in memory if absent")
   .option("--volatile-cache", "keep unflushed writes in this process's memory, where kill -9 loses them")
   .addOption(

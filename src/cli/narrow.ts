@@ -4,16 +4,15 @@
  * @packageDocumentation
  */
 import type { GroundOptions } from "../gallery/ground.ts";
-import { type Dump, DumpError } from "../reproduce/dump.ts";
+import type { Dump } from "../reproduce/dump.ts";
 import { type NarrowResult, narrow } from "../reproduce/narrow.ts";
 import { narrowJson, narrowText, rowText } from "../reproduce/narrow-report.ts";
-import { readDump } from "../reproduce/read-dump.ts";
-import { ConfigError, parseConfig } from "../runner/config/load.ts";
-import { duration } from "../runner/config/units.ts";
+import { parseConfig } from "../runner/config/load.ts";
 import type { RunLog } from "../runner/run-log.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { groundsOfDump, targetKindOf } from "./grounds.ts";
 import { createLog, type Log, type LogLevel } from "./log.ts";
+import { withDump } from "./with-dump.ts";
 
 export interface NarrowFlags {
   /** Where it was found, if left out: on the target that made the mistake on purpose, or else on one like it. */
@@ -36,19 +35,11 @@ export interface NarrowCommandOptions {
   readonly signal: AbortSignal;
 }
 
-/** Longest that a timer can wait. */
-const durationMsMax = 2 ** 31 - 1;
-
 /** @returns The exit code: 0 if the table could be made, 1 if the failure did not come back. */
 export async function narrowDump(options: NarrowCommandOptions): Promise<number> {
-  const { folder, flags, version, signal } = options;
-  const time = duration.safeParse(flags.duration);
-  if (!time.success || time.data < 1 || time.data > durationMsMax)
-    return refuse(`--duration: expected a duration such as 90s or 10min, up to 24d, got '${flags.duration}'`);
+  const { flags, version, signal } = options;
   const log = quiet(createLog({ level: flags.logLevel, json: flags.logJson ?? false }));
-  try {
-    const dump = await readDump(folder, { version, allowEdited: flags.allowEdited ?? false });
-    for (const warning of dump.warnings) process.stderr.write(`harrow: ${warning}\n`);
+  return withDump(options, async (dump, durationMs) => {
     const where = placeOf(dump, flags);
     const result = await narrow(where.dump, {
       ...{
@@ -56,15 +47,12 @@ export async function narrowDump(options: NarrowCommandOptions): Promise<number>
         hasWire: where.hasWire,
         tries: flags.tries,
       },
-      ...{ durationMs: time.data, signal, log },
+      ...{ durationMs, signal, log },
       onRow: (row) => void process.stderr.write(`${rowText(row)}\n`),
     });
     process.stdout.write(flags.json ? narrowJson(result, { version, dump }) : narrowText(result, dump));
     return exitCodeOf(result);
-  } catch (error) {
-    if (error instanceof DumpError || error instanceof ConfigError) return refuse(error.message);
-    throw error;
-  }
+  });
 }
 
 /** What many runs have to say is for those who ask. */
@@ -98,9 +86,4 @@ function exitCodeOf({ asItWas, wasInterrupted }: NarrowResult): number {
   if (wasInterrupted) return exitCodes.interrupted;
   if (asItWas.failures > 0) return exitCodes.consistent;
   return asItWas.tries === 0 ? exitCodes.target : exitCodes.violation;
-}
-
-function refuse(message: string): number {
-  process.stderr.write(`${message}\n`);
-  return exitCodes.usage;
 }

@@ -26,9 +26,8 @@ export function logJson(): Option {
 }
 
 export function port(text: string): number {
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || value > 65_535)
-    throw new InvalidArgumentError("expected a port from 0 to 65535");
+  const value = wholeNumber(text, { max: 65_535 });
+  if (value === undefined) throw new InvalidArgumentError("expected a port from 0 to 65535");
   return value;
 }
 
@@ -39,16 +38,27 @@ export function anySeed(text: string): bigint {
 }
 
 /** How often something is done. */
-export function count(text: string): number {
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || value < 1 || value > 10_000)
-    throw new InvalidArgumentError("expected an integer from 1 to 10000");
-  return value;
+export const count = integer({ min: 1, max: 10_000 });
+
+export const cacheSeed = integer({ max: 0xffff_ffff });
+
+interface Bounds {
+  /** 0 if left out. */
+  readonly min?: number;
+  readonly max: number;
 }
 
-export function cacheSeed(text: string): number {
+/** Makes the reader of an option. */
+export function integer({ min = 0, max }: Bounds): (text: string) => number {
+  return (text) => {
+    const value = wholeNumber(text, { min, max });
+    if (value === undefined) throw new InvalidArgumentError(`expected an integer from ${min} to ${max}`);
+    return value;
+  };
+}
+
+/** @returns `undefined` if it is none, or out of bounds. */
+export function wholeNumber(text: string, { min = 0, max }: Bounds): number | undefined {
   const value = Number(text);
-  if (!/^\d+$/.test(text) || value > 0xffff_ffff)
-    throw new InvalidArgumentError("expected an integer from 0 to 4294967295");
-  return value;
+  return /^\d+$/.test(text) && value >= min && value <= max ? value : undefined;
 }

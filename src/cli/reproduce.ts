@@ -3,12 +3,10 @@
  *
  * @packageDocumentation
  */
-import { type Dump, DumpError } from "../reproduce/dump.ts";
-import { readDump } from "../reproduce/read-dump.ts";
+import type { Dump } from "../reproduce/dump.ts";
 import { fromImage } from "../reproduce/rejudge/from-image.ts";
 import type { Judged, Judgement, JudgementVerdict } from "../reproduce/rejudge/judgement.ts";
 import { onTarget } from "../reproduce/rejudge/on-target.ts";
-import { ConfigError } from "../runner/config/load.ts";
 import type { GroundOptions } from "../gallery/ground.ts";
 import { afreshReport } from "./afresh-report.ts";
 import { exitCodes } from "./exit-codes.ts";
@@ -16,6 +14,7 @@ import { groundOfDump } from "./grounds.ts";
 import { isOfTarget } from "./fuzz.ts";
 import type { Report } from "./reproduction.ts";
 import { createLog, type Log, type LogLevel } from "./log.ts";
+import { withDump } from "./with-dump.ts";
 
 export interface ReproduceFlags {
   /** How often it is run afresh. */
@@ -48,32 +47,27 @@ type Way = (dump: Dump, options: ReproduceOptions, log: Log) => Promise<Report>;
 
 /** @returns The exit code: 1 if something is wrong again, in any of the ways. */
 export async function reproduce(options: ReproduceOptions): Promise<number> {
-  const { folder, flags, version, signal } = options;
+  const { flags, version, signal } = options;
   const log = createLog({ level: flags.logLevel, json: flags.logJson ?? false });
-  try {
-    const dump = await readDump(folder, { version, allowEdited: flags.allowEdited ?? false });
-    for (const warning of dump.warnings) process.stderr.write(`harrow: ${warning}\n`);
+  return withDump(options, async (dump) => {
     if (dump.unwritten.length > 0) process.stderr.write(`harrow: ${lacksText(dump)}\n`);
     const reports: Report[] = [];
-    for (const way of waysOf(flags)) {
-      if (signal.aborted) break;
-      const report = await way(dump, options, log);
-      reports.push(report);
-      if (!flags.json) process.stdout.write(`${report.lines.join("\n")}\n`);
+    try {
+      for (const way of waysOf(flags)) {
+        if (signal.aborted) break;
+        const report = await way(dump, options, log);
+        reports.push(report);
+        if (!flags.json) process.stdout.write(`${report.lines.join("\n")}\n`);
+      }
+    } catch (error) {
+      if (!isOfTarget(error)) throw error;
+      if (signal.aborted) return exitCodes.interrupted;
+      process.stderr.write(`harrow: the target failed: ${error.message}\n`);
+      return exitCodes.target;
     }
     if (flags.json) process.stdout.write(jsonText(dump, version, reports));
-    if (signal.aborted) return exitCodes.interrupted;
-    return exitCodeOf(reports);
-  } catch (error) {
-    if (error instanceof DumpError || error instanceof ConfigError) {
-      process.stderr.write(`${error.message}\n`);
-      return exitCodes.usage;
-    }
-    if (!isOfTarget(error)) throw error;
-    if (signal.aborted) return exitCodes.interrupted;
-    process.stderr.write(`harrow: the target failed: ${error.message}\n`);
-    return exitCodes.target;
-  }
+    return signal.aborted ? exitCodes.interrupted : exitCodeOf(reports);
+  });
 }
 
 /** What could not be dumped; what was lost since is among the warnings. */

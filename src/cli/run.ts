@@ -15,6 +15,7 @@ import { shellWords } from "../reproduce/shell-words.ts";
 import { operationsFor } from "../reproduce/shrink/looks.ts";
 import { ConfigError, parseConfig } from "../runner/config/load.ts";
 import type { Config, ConfigInput } from "../runner/config/schema.ts";
+import { takesTrouble, whoTakesTrouble } from "../runner/config/target-schema.ts";
 import { OccupiedVolumeError } from "../runner/guard.ts";
 import { performHistory, planConfig } from "../runner/perform-history.ts";
 import { openTarget } from "../runner/target.ts";
@@ -210,10 +211,8 @@ function expectFit(
     for (const step of steps) if (!firstOf.has(step.kind)) firstOf.set(step.kind, lts);
   for (const [step, lts] of firstOf) {
     const isTrouble = troubles.has(step);
-    if (isTrouble && kind !== "embedded")
-      problems.push(
-        `${file}: ${wordsOf(step)} after ${lts}: only an embedded target can be put to trouble, not one of kind ${kind}`,
-      );
+    if (isTrouble && !takesTrouble(target))
+      problems.push(`${file}: ${wordsOf(step)} after ${lts}: ${whoTakesTrouble}, not kind ${kind}`);
     else if (!isTrouble && kind === "block")
       problems.push(
         `${file}: ${wordsOf(step)} after ${lts}: a block target has no control plane, and so no snapshots`,

@@ -12,19 +12,21 @@ import { memoryOf, readDump } from "../reproduce/read-dump.ts";
 import { openImage } from "../reproduce/rejudge/dump-target.ts";
 import { openScanTarget, type ScanTarget } from "../reproduce/scan/open-target.ts";
 import { scanJson, scanText } from "../reproduce/scan/report.ts";
-import { depthOf, trackerOf } from "../reproduce/scan/run-state.ts";
+import { trackerOf } from "../reproduce/scan/run-state.ts";
 import { ScanError, type ScanReport, scan, wrongCount } from "../reproduce/scan/scan.ts";
 import { surveyorBytes } from "../reproduce/scan/survey.ts";
 import { ConfigError, parseConfig } from "../runner/config/load.ts";
 import type { Config } from "../runner/config/schema.ts";
 import { type RunMemory, readRunMemory } from "../runner/run-store.ts";
 import { RunStoreError } from "../runner/run-store-error.ts";
+import { depthOf } from "../runner/workload-shape.ts";
 import type { HistoryPlan } from "../selectors/history-builder.ts";
 import { ltsMax } from "../selectors/operations.ts";
 import { type BlockRange, ServiceError } from "../sut/port.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { isOfTarget, readConfigFile } from "./fuzz.ts";
 import { createLog, type Log, type LogLevel } from "./log.ts";
+import { wholeNumber } from "./options.ts";
 
 export interface ScanFlags {
   readonly seed?: string;
@@ -96,7 +98,7 @@ async function perform(
     volume,
     lts: numbers.lts,
     state: memory === undefined ? undefined : { tracker: trackerOf(memory, history), snapshot },
-    depth: depthOf(config, plan),
+    depth: plan === undefined ? depthOf(config) : (plan.depth ?? 1),
     blocks: blocksOf(flags.blocks),
     deallocatedReads: dump?.target.volumes[volume ?? 0]?.capabilities.deallocatedReads,
     limit: numbers.limit,
@@ -203,17 +205,18 @@ interface Numbers {
 
 function numbersOf(flags: ScanFlags): Numbers {
   return {
-    volume: wholeNumber("--volume", flags.volume, 4095),
-    snapshot: wholeNumber("--snapshot", flags.snapshot, Number.MAX_SAFE_INTEGER),
-    lts: wholeNumber("--lts", flags.lts, ltsMax),
-    limit: wholeNumber("--limit", flags.limit, findingsMax)!,
+    volume: numberOf("--volume", flags.volume, 4095),
+    snapshot: numberOf("--snapshot", flags.snapshot, Number.MAX_SAFE_INTEGER),
+    lts: numberOf("--lts", flags.lts, ltsMax),
+    limit: numberOf("--limit", flags.limit, findingsMax)!,
   };
 }
 
-function wholeNumber(flag: string, text: string | undefined, most: number): number | undefined {
+function numberOf(flag: string, text: string | undefined, max: number): number | undefined {
   if (text === undefined) return undefined;
-  if (/^\d{1,16}$/.test(text) && Number(text) <= most) return Number(text);
-  throw new ScanError(`${flag}: expected a whole number up to ${most}, got ${text}`);
+  const value = wholeNumber(text, { max });
+  if (value !== undefined) return value;
+  throw new ScanError(`${flag}: expected a whole number up to ${max}, got ${text}`);
 }
 
 function blocksOf(text: string | undefined): BlockRange | undefined {

@@ -14,6 +14,7 @@ export interface ServeFlags {
   readonly host: string;
   readonly nvmePort: number;
   readonly apiPort: number;
+  readonly advertise?: string;
   readonly directory?: string;
   readonly volatileCache?: true;
   readonly volatileCacheSeed?: number;
@@ -66,6 +67,7 @@ export async function serve(
         host: flags.host,
         nvmePort: flags.nvmePort,
         apiPort: flags.apiPort,
+        ...(flags.advertise !== undefined && { advertise: flags.advertise }),
         ...(flags.diffPageRanges !== undefined && { diffPageRangesMax: flags.diffPageRanges }),
         ...(flags.csiPort !== undefined && {
           csi: { port: flags.csiPort, style: flags.csiStyle ?? "fixed" },

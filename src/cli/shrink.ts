@@ -7,7 +7,6 @@ import { rmSync } from "node:fs";
 import { builtClass, type GroundOptions } from "../gallery/ground.ts";
 import type { Ground } from "../reproduce/again.ts";
 import { type Dump, DumpError } from "../reproduce/dump.ts";
-import { readDump } from "../reproduce/read-dump.ts";
 import { type NotAgain, type Shrunk, type ShrinkProgress, shrink } from "../reproduce/shrink/shrink.ts";
 import {
   runCommand,
@@ -20,13 +19,13 @@ import {
 import { readState, shrunkFolder, writeState } from "../reproduce/shrink/state.ts";
 import { rateText } from "../reproduce/shrink/trials.ts";
 import { describeViolation, type Violation } from "../model/violation.ts";
-import { ConfigError } from "../runner/config/load.ts";
-import { duration, formatDuration } from "../runner/config/units.ts";
+import { formatDuration } from "../runner/config/units.ts";
 import { counted } from "../sut/wording.ts";
 import type { RunLog } from "../runner/run-log.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { groundsOfDump, targetKindOf } from "./grounds.ts";
 import { createLog, type LogLevel } from "./log.ts";
+import { withDump } from "./with-dump.ts";
 
 export interface ShrinkFlags {
   /** Where it was found, if left out: on the target that made the mistake on purpose, or else on one like it. */
@@ -51,23 +50,9 @@ export interface ShrinkCommandOptions {
   readonly signal: AbortSignal;
 }
 
-/** Longest that a timer can wait. */
-const durationMsMax = 2 ** 31 - 1;
-
 /** @returns The exit code: 0 if there is a smaller history, or none smaller, 1 if the failure did not come back. */
 export async function shrinkDump(options: ShrinkCommandOptions): Promise<number> {
-  const { folder, flags, version } = options;
-  const time = duration.safeParse(flags.duration);
-  if (!time.success || time.data < 1 || time.data > durationMsMax)
-    return refuse(`--duration: expected a duration such as 90s or 10min, up to 24d, got '${flags.duration}'`);
-  try {
-    const dump = await readDump(folder, { version, allowEdited: flags.allowEdited ?? false });
-    for (const warning of dump.warnings) process.stderr.write(`harrow: ${warning}\n`);
-    return await perform(dump, options, time.data);
-  } catch (error) {
-    if (error instanceof DumpError || error instanceof ConfigError) return refuse(error.message);
-    throw error;
-  }
+  return withDump(options, (dump, durationMs) => perform(dump, options, durationMs));
 }
 
 async function perform(dump: Dump, options: ShrinkCommandOptions, durationMs: number): Promise<number> {
@@ -91,7 +76,7 @@ async function perform(dump: Dump, options: ShrinkCommandOptions, durationMs: nu
   }).finally(() => line.clear());
   if (!("plan" in result)) return notAgain(result, grounds, options);
   const context = contextOf(dump, options, result.ground);
-  const files = await writeShrunkFiles(out, result, context);
+  const files = writeShrunkFiles(out, result, context);
   process.stdout.write(
     flags.json
       ? `${JSON.stringify({ ...shrunkJson(result, context), files })}\n`
@@ -175,9 +160,7 @@ function shrunkText(
     "",
     ground.isRepeatable
       ? `fails each time on ${ground.description}`
-      : ground.isRepeatable
-        ? `fails each time on ${ground.description}`
-        : `${rate.tries === 0 ? "how often it fails was not counted" : `fails in ${rateText(rate)}`}, on ${ground.description}; the whole failed in ${rateText(baseline)}`,
+      : `${rate.tries === 0 ? "how often it fails was not counted" : `fails in ${rateText(rate)}`}, on ${ground.description}; the whole failed in ${rateText(baseline)}`,
     "",
     `history  ${files.history}`,
     `config   ${files.config}`,
@@ -222,9 +205,4 @@ class ShrinkLine {
     if (this.#width > 0) this.#stream.write(`\r${" ".repeat(this.#width)}\r`);
     this.#width = 0;
   }
-}
-
-function refuse(message: string): number {
-  process.stderr.write(`${message}\n`);
-  return exitCodes.usage;
 }

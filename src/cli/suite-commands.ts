@@ -5,10 +5,12 @@
  */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { size } from "../runner/config/units.ts";
-import { anySeed, type CommandContext, logJson, logLevel } from "./options.ts";
+import { anySeed, type CommandContext, integer, logJson, logLevel } from "./options.ts";
 import { type SuiteFlags, suiteChangedBlocks } from "./suite.ts";
 import { type SuiteCsiFlags, suiteCsi } from "./suite-csi.ts";
 import { type SyncFlags, sync } from "./sync.ts";
+
+const positiveCount = integer({ min: 1, max: 1_000_000 });
 
 export function addSuiteCommands(program: Command, context: CommandContext): void {
   const suite = program.command("suite").description("hold a service to a suite of named tests");
@@ -129,7 +131,9 @@ function addSync(program: Command, context: CommandContext): void {
     .option("--insecure", "do not verify it")
     .option("--no-verify", "do not read back what was copied")
     .addOption(
-      new Option("--in-flight <count>", "transfers in flight, 1 to 64").argParser(inFlight).default(8),
+      new Option("--in-flight <count>", "transfers in flight, 1 to 64")
+        .argParser(integer({ min: 1, max: 64 }))
+        .default(8),
     )
     .option("--state <file>", "keep there how far it is; the same command goes on from it")
     .option("--overwrite", "destroy what the target holds")
@@ -154,20 +158,6 @@ function reporter(): Option {
 
 function collected(name: string, all: readonly string[] = []): readonly string[] {
   return [...all, name];
-}
-
-function positiveCount(text: string): number {
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || value < 1 || value > 1_000_000)
-    throw new InvalidArgumentError("expected an integer from 1 to 1000000");
-  return value;
-}
-
-function inFlight(text: string): number {
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || value < 1 || value > 64)
-    throw new InvalidArgumentError("expected an integer from 1 to 64");
-  return value;
 }
 
 function sizeOf(text: string): number {

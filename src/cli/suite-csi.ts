@@ -21,6 +21,7 @@ import type { CsiStyle } from "../sut/csi/server/answer.ts";
 import { LaunchError } from "../sut/embedded/target-process.ts";
 import { ServiceError } from "../sut/port.ts";
 import { exitCodes } from "./exit-codes.ts";
+import { UsageError } from "./usage-error.ts";
 
 export interface SuiteCsiFlags {
   /** Where the driver listens; the embedded target is started and tested without one. */
@@ -78,8 +79,6 @@ export async function suiteCsi(
     return isTarget ? exitCodes.target : exitCodes.usage;
   }
 }
-
-class UsageError extends Error {}
 
 class UnreachableError extends Error {}
 

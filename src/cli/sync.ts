@@ -5,7 +5,8 @@
  */
 import { randomBytes } from "node:crypto";
 import { ConfigError } from "../runner/config/load.ts";
-import { openService, type OpenedService } from "../runner/open-service.ts";
+import { openService } from "../runner/open-service.ts";
+import type { OpenedService } from "../runner/opened-service.ts";
 import { TargetFailure } from "../runner/target-failure.ts";
 import { type BlockDevice, ServiceError, type Snapshot, type VolumeService } from "../sut/port.ts";
 import { SyncFitError, SyncMismatchError, SyncTransferError } from "../sut/sync/errors.ts";

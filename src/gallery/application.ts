@@ -6,7 +6,7 @@
  * @packageDocumentation
  */
 import type { BlockDevice } from "../sut/port.ts";
-import { replaced } from "./port-lies.ts";
+import { replaced } from "../sut/replaced.ts";
 
 /** A device of which the blocks of each write are read when it has completed. */
 export function readBack(device: BlockDevice): BlockDevice {

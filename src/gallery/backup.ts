@@ -6,7 +6,7 @@
  * @packageDocumentation
  */
 import type { DiffPage, VolumeService } from "../sut/port.ts";
-import { replaced } from "./port-lies.ts";
+import { replaced } from "../sut/replaced.ts";
 
 /**
  * A service of which each snapshot's diffs are asked: without base, with the snapshot before it, with the one before

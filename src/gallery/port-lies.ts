@@ -6,22 +6,12 @@
 import type { Clock } from "../sut/clock.ts";
 import { type DeviceFaults, withServiceFaults } from "../sut/faults.ts";
 import type { BlockDevice, BlockRange, Outcome, VolumeService } from "../sut/port.ts";
+import { replaced } from "../sut/replaced.ts";
 import { isZeros } from "./bytes.ts";
 
 /** Every volume that is opened gets its faults from one plan. */
 export function onVolumes(service: VolumeService, plan: (uuid: string) => DeviceFaults): VolumeService {
   return withServiceFaults(service, { volume: plan });
-}
-
-/** A device or service with some of its methods replaced. */
-export function replaced<Port extends object>(port: Port, methods: Partial<Port>): Port {
-  return new Proxy(port, {
-    get(target, key) {
-      if (Reflect.has(methods, key)) return Reflect.get(methods, key);
-      const own = Reflect.get(target, key);
-      return typeof own === "function" ? own.bind(target) : own;
-    },
-  });
 }
 
 /** A change of one block. */

@@ -6,7 +6,7 @@
  * @packageDocumentation
  */
 import type { VolumeService } from "../sut/port.ts";
-import { replaced } from "./port-lies.ts";
+import { replaced } from "../sut/replaced.ts";
 
 /** Blocks that are emptied at once. */
 const pieceBlocks = 64;

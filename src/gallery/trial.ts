@@ -13,7 +13,7 @@ import { readBack } from "./application.ts";
 import { backedUp } from "./backup.ts";
 import { checkers } from "./checkers.ts";
 import type { BuiltClass } from "./mutant.ts";
-import { replaced } from "./port-lies.ts";
+import { replaced } from "../sut/replaced.ts";
 import { openStage, type StageOptions } from "./settings.ts";
 import { cloned } from "./tenant.ts";
 import { galleryConfig } from "./workloads.ts";

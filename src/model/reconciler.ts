@@ -37,6 +37,8 @@ interface Pending {
   closed: number;
 }
 
+/** Of an operation of which it is not known any more when it took effect. */
+const anyTime = { completed: Number.POSITIVE_INFINITY, submitted: Number.NEGATIVE_INFINITY } as const;
 /** What a block holds if nothing ever touched it. */
 const untouched = { completed: Number.NEGATIVE_INFINITY, submitted: Number.NEGATIVE_INFINITY } as const;
 
@@ -266,8 +268,16 @@ function candidateOf(
   times: OperationTimes | undefined,
   mayBeIgnored: boolean,
 ): Candidate {
+  // Advice of which the times are gone may be newer than an operation in doubt, and than what reads showed of that.
   if (times === undefined)
-    return { state, ...untouched, isInDoubt: mayBeIgnored, record, times, mayBeIgnored };
+    return {
+      state,
+      ...(mayBeIgnored ? anyTime : untouched),
+      isInDoubt: mayBeIgnored,
+      record,
+      times,
+      mayBeIgnored,
+    };
   const { submitted, completed, outcome, lostAt } = times;
   // What a crash may have dropped is there after it, or is not: as if it were decided at that instant.
   const isLost =

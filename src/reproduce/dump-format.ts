@@ -132,7 +132,7 @@ const operation = z.object({ ...reference.shape, volume: count });
 
 const target = z.object({
   description: z.string(),
-  kind: z.enum(["embedded", "lightbits", "memory", "block"]),
+  kind: z.enum(["embedded", "lightbits", "linux", "memory", "block"]),
   isLasting: z.boolean(),
   diffCapabilities: z
     .object({ granularityBlocks: count.min(1), chunkBlocks: count.min(1) })

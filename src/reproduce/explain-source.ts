@@ -12,8 +12,7 @@ import { Tracker } from "../model/tracker.ts";
 import type { Config } from "../runner/config/schema.ts";
 import type { OperationLogFile } from "../runner/operation-log-file.ts";
 import type { RunMemory } from "../runner/run-store.ts";
-import type { History } from "../selectors/history.ts";
-import { effectOf, positionOf } from "../selectors/operations.ts";
+import { type History, openChanges } from "../selectors/history.ts";
 import { Workload } from "../selectors/workload.ts";
 import type { DeviceCapabilities } from "../sut/port.ts";
 import type { Case } from "./again.ts";
@@ -63,7 +62,7 @@ export function sourceOfMemory(options: MemorySourceOptions): ExplainSource {
   const history = historyOf(options);
   const tracker = Tracker.resumed(memory);
   tracker.deallocateIsAdvice = (promised?.deallocatedReads ?? "zeros") !== "zeros";
-  tracker.interrupt(positionsBetween(history, memory.ltsComplete, memory.ltsReserved));
+  tracker.interrupt(openChanges(history, memory));
   const clock = clockOf(memory);
   const ltsEnd = memory.ltsReserved;
   return { config, seed, history, tracker, ltsEnd, basis: "memory", clock, log, promised, violations };
@@ -146,13 +145,6 @@ export function snapshotOf(
       return { record: guessedRecord({ snapshot, volume, lts, branch }), isCutKept: false };
   }
   return undefined;
-}
-
-/** What ended, or may have been begun, when nobody was there any more to see it end. */
-function* positionsBetween(history: History, ltsComplete: number, ltsReserved: number): Generator<number> {
-  for (let lts = ltsComplete + 1; lts <= ltsReserved; lts++)
-    for (const { kind, operationId } of history.visit(lts).operations)
-      if (effectOf(kind) !== "none") yield positionOf(lts, operationId);
 }
 
 const nothingUnusual = { exceptions: [], decisions: [] };

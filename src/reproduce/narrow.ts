@@ -10,6 +10,7 @@
 import type { Config } from "../runner/config/schema.ts";
 import type { RunLog } from "../runner/run-log.ts";
 import type { RunResult } from "../runner/runner.ts";
+import { depthOf } from "../runner/workload-shape.ts";
 import type { HistoryPlan } from "../selectors/history-builder.ts";
 import { planOfHistory } from "../selectors/plan-of-history.ts";
 import { againConfig, type Ground, type Likeness, likeIn, performAgain } from "./again.ts";
@@ -138,7 +139,7 @@ function planOf({ config, seed, plan, ltsCount, violations }: NarrowedDump): {
   if (plan !== undefined) return { plan, scope: `the whole history, ${lts(plan.visits.length)}` };
   const history = historyOf({ config, seed });
   const depth = depthOf(config);
-  const options = { seed, ltsCount, ...(depth === undefined ? {} : { depth }) };
+  const options = { seed, ltsCount, ...(depth > 1 ? { depth } : {}) };
   if (ltsCount <= wholeLtsMax) {
     const whole = planOfHistory(history, options);
     const count = whole.visits.length;
@@ -163,13 +164,6 @@ function planOf({ config, seed, plan, ltsCount, violations }: NarrowedDump): {
 
 function lts(count: number): string {
   return `${count} lts`;
-}
-
-/** lts in flight together, of the stage that has the most. */
-function depthOf({ runner }: Config): number | undefined {
-  const depths = (runner.stages ?? [runner]).map(({ kind, depth }) => (kind === "sequential" ? 1 : depth));
-  const most = Math.max(...depths);
-  return most === 1 ? undefined : most;
 }
 
 interface Tally {

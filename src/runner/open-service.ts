@@ -20,12 +20,16 @@ import type { VolumeService } from "../sut/port.ts";
 import type { TargetFaults } from "../sut/target-faults.ts";
 import { ConfigError } from "./config/load.ts";
 import type { Config } from "./config/schema.ts";
+import { type LinuxTarget, openLinux } from "./open-linux.ts";
+import type { OpenedService } from "./opened-service.ts";
 import type { RunLog } from "./run-log.ts";
 import { TargetFailure } from "./target-failure.ts";
 import { withVolumePaths } from "./volume-paths.ts";
 
 export interface OpenServiceOptions {
   readonly target: Config["target"];
+  /** Bytes per block of the volumes that are to be made, for a target that is made for it; 4096 if absent. */
+  readonly blockSizeBytes?: 512 | 4096;
   /** Spreads delays before another try, and decides which unflushed writes the embedded target loses. */
   readonly seed: bigint;
   readonly log: RunLog;
@@ -36,6 +40,8 @@ export interface OpenServiceOptions {
   readonly token?: string;
   /** Block devices or files by which volumes are reached, by UUID; the others are reached over NVMe/TCP. */
   readonly volumePaths?: ReadonlyMap<string, string>;
+  /** Opens those past the page cache (O_DIRECT). */
+  readonly volumePathsDirect?: boolean;
   readonly clock?: Clock;
   readonly detours?: ServiceDetours;
 }
@@ -55,17 +61,6 @@ interface Address {
   readonly port: number;
 }
 
-/** Disposing it closes the service, and ends the embedded target. */
-export interface OpenedService extends AsyncDisposable {
-  readonly service: VolumeService;
-  /** For people: which system, and where. */
-  readonly description: string;
-  /** The way to put it to trouble; absent if it can not be. */
-  readonly faults: TargetFaults | undefined;
-  /** Why it is gone for good, once it is. */
-  readonly failure: string | undefined;
-}
-
 /** NQN of a host that is named by a UUID (NVM Express Base Specification, NVMe Qualified Names). */
 const uuidNqnPrefix = "nqn.2014-08.org.nvmexpress:uuid:";
 
@@ -82,18 +77,19 @@ interface Opening extends OpenServiceOptions {
 
 /** @throws {ConfigError} If the target is a file or device, which has no service, or there is no token. */
 export async function openService(options: OpenServiceOptions): Promise<OpenedService> {
-  const { seed, clock = systemClock, volumePaths } = options;
+  const { seed, clock = systemClock, volumePaths, volumePathsDirect: direct = false } = options;
   // Delays before another try are spread by chance; they are no part of the history.
   const jitter = new Choices(seed, jitterStream);
   const opened = await open({ ...options, clock, random: () => jitter.fraction() });
   if (volumePaths === undefined || volumePaths.size === 0) return opened;
   return {
-    service: withVolumePaths(opened.service, volumePaths),
-    description: opened.description,
+    service: withVolumePaths(opened.service, volumePaths, { direct }),
+    description: `${opened.description}, by way of ${[...volumePaths.values()].join(", ")}`,
     faults: opened.faults,
     get failure() {
       return opened.failure;
     },
+    keep: () => opened.keep?.(),
     [Symbol.asyncDispose]: async () => opened[Symbol.asyncDispose](),
   };
 }
@@ -128,6 +124,13 @@ async function open(opening: Opening): Promise<OpenedService> {
         [Symbol.asyncDispose]: async () => service[Symbol.asyncDispose](),
       };
     }
+    case "linux":
+      return openLinux(target, {
+        connectNamespaces: connectNamespaces(target, opening),
+        blockSizeBytes: opening.blockSizeBytes ?? 4096,
+        clock: opening.clock,
+        log: opening.log,
+      });
     case "block":
       throw new ConfigError([
         `target.kind: block: ${target.path} is one volume without snapshots; name a service`,
@@ -168,11 +171,11 @@ async function openEmbedded(target: EmbeddedTarget, opening: Opening): Promise<O
 }
 
 function connectNamespaces(
-  target: EmbeddedTarget | LightbitsTarget,
+  target: EmbeddedTarget | LightbitsTarget | LinuxTarget,
   { log, random, clock }: Opening,
 ): ConnectNamespaces {
   const { ioQueues, queueDepth, headerDigest, dataDigest, commandTimeout: commandTimeoutMs } = target;
-  const named = target.kind === "lightbits" ? target.hostNqn : undefined;
+  const named = target.kind === "embedded" ? undefined : target.hostNqn;
   const hostNqn = named ?? `${uuidNqnPrefix}${randomUUID()}`;
   return ({ endpoints: [endpoint], subsystemNqn }) => {
     if (endpoint === undefined)

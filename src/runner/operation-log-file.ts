@@ -10,10 +10,10 @@
  *
  * @packageDocumentation
  */
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { statSync } from "node:fs";
 import Database from "better-sqlite3";
 import { operationAt, positionOf } from "../selectors/operations.ts";
+import { writeWhole } from "../sut/whole-file.ts";
 import type { LoggedOperation, LoggedOutcome, LoggedStep, OperationLog } from "./operation-log.ts";
 
 /** An operation log can not be written or read; the message names the file, and says what can still be done. */
@@ -76,14 +76,10 @@ export function writeOperationLog(
   log: OperationLog,
   { describe }: { readonly describe?: (position: number) => DescribedOperation | undefined } = {},
 ): void {
-  const unfinished = `${path}.unfinished`;
   const bytes = databaseOf(log, describe);
   try {
-    writeFileSync(unfinished, bytes, { flush: true });
-    renameSync(unfinished, path);
-    syncDirectory(dirname(resolve(path)));
+    writeWhole(path, bytes);
   } catch (cause) {
-    removeIfThere(unfinished);
     throw new OperationLogError(`${path}: could not be written: ${messageOf(cause)}`, { cause });
   }
 }
@@ -306,23 +302,4 @@ function operationOf({ kind, block, blockCount, ...row }: OperationRow): StoredO
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
-}
-
-/** Best effort: whoever can not write may not be able to remove either. */
-function removeIfThere(path: string): void {
-  try {
-    rmSync(path, { force: true });
-  } catch {
-    // The next log that is written takes its place.
-  }
-}
-
-/** What was renamed in it is still there after the host has lost power. */
-function syncDirectory(directory: string): void {
-  const fd = openSync(directory, "r");
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
 }

@@ -7,8 +7,7 @@
 import type { VolatileOperation } from "../model/durability.ts";
 import type { LedgerState } from "../model/ledger.ts";
 import { Tracker } from "../model/tracker.ts";
-import { effectOf, positionOf } from "../selectors/operations.ts";
-import type { History } from "../selectors/history.ts";
+import { openChanges } from "../selectors/history.ts";
 import { ServiceError } from "../sut/port.ts";
 import { asked } from "./asked.ts";
 import type { DigestLink } from "./history-digest.ts";
@@ -57,9 +56,9 @@ export function resumedRun(memory: RunMemory): ResumedRun {
 }
 
 /** Everything that the last process may have begun, and is not known to have ended, is in doubt. */
-export function interruptOpenLts(run: Run, { ltsComplete, ltsReserved }: RunMemory): void {
+export function interruptOpenLts(run: Run, memory: RunMemory): void {
   const { tracker, workload } = run;
-  tracker.interrupt(positionsBetween(workload, ltsComplete, ltsReserved));
+  tracker.interrupt(openChanges(workload, memory));
   if (!run.config.checks.secondVolume) return;
   // Of what is in doubt, one of two volumes may have what the other has not.
   for (const { position } of tracker.exceptions()) addUnequal(run, position);
@@ -68,12 +67,6 @@ export function interruptOpenLts(run: Run, { ltsComplete, ltsReserved }: RunMemo
 function addUnequal({ workload, unequal }: Run, position: number): void {
   const found = workload.operationOf(position);
   if (found !== undefined) unequal.add(found.extent, found.operation);
-}
-
-function* positionsBetween(workload: History, ltsComplete: number, ltsReserved: number): Generator<number> {
-  for (let lts = ltsComplete + 1; lts <= ltsReserved; lts++)
-    for (const { kind, operationId } of workload.visit(lts).operations)
-      if (effectOf(kind) !== "none") yield positionOf(lts, operationId);
 }
 
 /** Brings the target to where the model is. */

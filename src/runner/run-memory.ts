@@ -9,7 +9,7 @@ import { configToYaml } from "./config/write.ts";
 import { progressOf } from "./resume.ts";
 import type { Run } from "./run.ts";
 import { RunStore } from "./run-store.ts";
-import type { KeptVolume, Target } from "./target.ts";
+import { keptVolumes } from "./target.ts";
 
 export interface MemoryAbout {
   /** Of harrow. */
@@ -58,8 +58,4 @@ export function writeRunMemory(
   } finally {
     store.close();
   }
-}
-
-function keptVolumes({ volumes }: Target): readonly KeptVolume[] {
-  return volumes.map(({ uuid, isCreated, secondUuid }) => ({ uuid, isCreated, secondUuid }));
 }

@@ -10,7 +10,6 @@ import {
   closeSync,
   copyFileSync,
   existsSync,
-  fsyncSync,
   mkdirSync,
   mkdtempSync,
   openSync,
@@ -22,6 +21,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import Database from "better-sqlite3";
+import { syncDirectory } from "../sut/whole-file.ts";
 import { asRunStoreError, damaged, RunStoreError } from "./run-store-error.ts";
 
 /** "hrwR" in ASCII. */
@@ -264,16 +264,6 @@ function notARun(directory: string): RunStoreError {
     `${directory}: is not the directory of a run (it has no run.sqlite that harrow made); name one that a run was ` +
       "started with",
   );
-}
-
-/** What was created in it is still there after the host has lost power. */
-function syncDirectory(directory: string): void {
-  const fd = openSync(directory, "r");
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
 }
 
 /** Makes a directory and those above it. Node's own way never returns where the kernel makes no directories (/proc). */

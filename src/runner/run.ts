@@ -32,7 +32,7 @@ import { OperationLog } from "./operation-log.ts";
 import type { RunLog } from "./run-log.ts";
 import type { Target } from "./target.ts";
 import { UnequalBlocks } from "./unequal-blocks.ts";
-import { workloadShape } from "./workload-shape.ts";
+import { depthOf, workloadShape } from "./workload-shape.ts";
 
 /** Extents that are read at the same time by a check. */
 export const readAhead = 4;
@@ -216,6 +216,7 @@ export class Run {
       return new Fence(
         devices.map((one) => ({ read: (request) => this.liveness.read(one, volume, request) })),
         kernel.allocate(geometry.blockSizeBytes).bytes,
+        { quiesceMs: "quiesceTime" in config.target ? config.target.quiesceTime : 0, clock: this.clock },
       );
     });
   }
@@ -264,11 +265,4 @@ export class Run {
     this.violations.push(violation);
     this.#onViolation(violation, exhibit);
   }
-}
-
-/** Most lts in flight together, over all stages. */
-export function depthOf({ runner }: Config): number {
-  const depthOfOne = ({ kind, depth }: { kind: string; depth: number }): number =>
-    kind === "sequential" ? 1 : depth;
-  return runner.stages === undefined ? depthOfOne(runner) : Math.max(...runner.stages.map(depthOfOne));
 }

@@ -3,19 +3,23 @@
  *
  * @packageDocumentation
  */
+import type { FileDevice } from "../sut/block/device.ts";
 import { type BlockDeviceOptions, openBlockDevice } from "../sut/block/open.ts";
 import { type Clock, systemClock } from "../sut/clock.ts";
 import { type BlockDevice, ServiceError, type Volume, type VolumeService } from "../sut/port.ts";
 import type { TargetFaults } from "../sut/target-faults.ts";
 import { ConfigError } from "./config/load.ts";
 import type { Config } from "./config/schema.ts";
+import { formatBytes } from "./config/units.ts";
 import { claim } from "./guard.ts";
 import { noService } from "./no-service.ts";
-import { type OpenedService, openService, type ServiceDetours } from "./open-service.ts";
+import { openService, type ServiceDetours } from "./open-service.ts";
+import type { OpenedService } from "./opened-service.ts";
 import type { RunLog } from "./run-log.ts";
 import { checkFit } from "./target-fit.ts";
 import { SizeSchedule } from "../selectors/size-schedule.ts";
 import { TargetFailure } from "./target-failure.ts";
+import { attachedVolumes } from "./volume-paths.ts";
 import { workloadShape } from "./workload-shape.ts";
 
 /** An open system under test: its service, and the volumes that the history works on. */
@@ -43,6 +47,8 @@ export interface TargetVolume {
   /** Another volume that takes the same operations. */
   readonly second?: BlockDevice;
   readonly secondUuid?: string;
+  /** What tells it from others at the same path, of a file or device that has no service. */
+  readonly lastingId?: string;
 }
 
 /** The volumes of a run, to be found again when it goes on. */
@@ -50,6 +56,16 @@ export interface KeptVolume {
   readonly uuid: string;
   readonly isCreated: boolean;
   readonly secondUuid?: string | undefined;
+  readonly lastingId?: string | undefined;
+}
+
+export function keptVolumes({ volumes }: Pick<Target, "volumes">): readonly KeptVolume[] {
+  return volumes.map(({ uuid, isCreated, secondUuid, lastingId }) => ({
+    uuid,
+    isCreated,
+    secondUuid,
+    lastingId,
+  }));
 }
 
 export interface TargetOptions {
@@ -95,14 +111,19 @@ export async function openTarget(options: TargetOptions): Promise<Target> {
   const { target } = config;
   try {
     if (target.kind === "block") return await openBlockTarget(options, target, opened);
-    const uuids = target.kind === "lightbits" ? target.volumes : undefined;
+    const uuids = "volumes" in target ? target.volumes : undefined;
     if (uuids !== undefined && uuids.length !== config.geometry.volumes)
       throw new ConfigError([
         `target.volumes names ${uuids.length} volumes, geometry.volumes says ${config.geometry.volumes}: make them agree`,
       ]);
+    const devices = "devices" in target ? target.devices : undefined;
     const { seed, serveCommand, environment, spoiled, clock } = options;
     const found = await openService({
+      ...(devices === undefined
+        ? {}
+        : { volumePaths: attachedVolumes(uuids, devices), volumePathsDirect: true }),
       ...{ target, seed, log, serveCommand, environment },
+      blockSizeBytes: config.geometry.blockSize,
       ...(clock === undefined ? {} : { clock }),
       ...(spoiled === undefined ? {} : { detours: spoiled }),
     });
@@ -145,13 +166,14 @@ function targetOf(
     },
     keep: () => {
       opened.isKept = true;
+      opened.found?.keep?.();
     },
     [Symbol.asyncDispose]: () => close(opened, log),
   };
 }
 
 /** A path that can not be used is a mistake in the configuration. */
-async function openFile(options: BlockDeviceOptions): Promise<BlockDevice> {
+async function openFile(options: BlockDeviceOptions): Promise<FileDevice> {
   try {
     return await openBlockDevice(options);
   } catch (error) {
@@ -162,7 +184,7 @@ async function openFile(options: BlockDeviceOptions): Promise<BlockDevice> {
 
 async function openBlockTarget(
   options: TargetOptions,
-  { path, io, direct }: BlockTarget,
+  { path, io, direct, zeroesBy }: BlockTarget,
   opened: Opened,
 ): Promise<Target> {
   const { config, kept } = options;
@@ -173,14 +195,21 @@ async function openBlockTarget(
     sizeBytes: volumeSize,
     io,
     direct,
+    ...(zeroesBy === undefined ? {} : { zeroesBy }),
+    ...(kept === undefined ? {} : { again: { lastingId: kept[0]?.lastingId } }),
   });
   opened.closers.push(() => device[Symbol.asyncDispose]());
   checkFit(config, path, device, volumeSize);
   if (kept === undefined) await claim(device, { overwrite: config.overwrite });
   return targetOf(options, opened, {
-    description: `${path}, by ${io === "sync" ? "one call at a time" : "the thread pool"}`,
+    description: `${device.identity.name}, ${formatBytes(volumeSize)} from its start, by ${io === "sync" ? "one call at a time" : "the thread pool"}`,
     service: noService,
-    volumes: [{ uuid: path, device: await spoiledDevice(options, device, path), isCreated: false }],
+    volumes: [
+      {
+        ...{ uuid: path, isCreated: false, lastingId: device.lastingId },
+        device: await spoiledDevice(options, device, path),
+      },
+    ],
   });
 }
 
@@ -198,6 +227,7 @@ function isLasting({ target }: Config): boolean {
   return (
     target.kind === "lightbits" ||
     target.kind === "block" ||
+    (target.kind === "linux" && target.transport !== "vm") ||
     (target.kind === "embedded" && target.directory !== undefined)
   );
 }

@@ -5,7 +5,8 @@
  * @packageDocumentation
  */
 import type { Config } from "./config/schema.ts";
-import { depthOf, type Run } from "./run.ts";
+import type { Run } from "./run.ts";
+import { depthOf } from "./workload-shape.ts";
 
 export function noteUnchecked(run: Run): void {
   for (const { what, why } of [...ofConfig(run), ...ofTarget(run)]) run.ledger.notChecked(what, why);

@@ -6,24 +6,46 @@
  * @packageDocumentation
  */
 import { openBlockDevice } from "../sut/block/open.ts";
-import { ServiceError, type VolumeService } from "../sut/port.ts";
+import { type BlockDevice, ServiceError, type Volume, type VolumeService } from "../sut/port.ts";
+import { ConfigError } from "./config/load.ts";
 
-/** @param paths - By UUID of the volume; they are opened when the volume is, and closed with it. */
-export function withVolumePaths(service: VolumeService, paths: ReadonlyMap<string, string>): VolumeService {
+/**
+ * The volumes of `target.volumes` by the devices of `target.devices`.
+ *
+ * @throws {ConfigError} If they are not one to one.
+ */
+export function attachedVolumes(
+  uuids: readonly string[] | undefined,
+  devices: readonly string[],
+): ReadonlyMap<string, string> {
+  if (uuids === undefined)
+    throw new ConfigError([
+      "target.devices needs target.volumes: the UUIDs of the volumes that the devices are, in the same order",
+    ]);
+  if (uuids.length !== devices.length)
+    throw new ConfigError([
+      `target.devices names ${devices.length} devices, target.volumes ${uuids.length} volumes: each volume has one`,
+    ]);
+  if (new Set(devices).size < devices.length)
+    throw new ConfigError(["target.devices names a device twice: each volume has one of its own"]);
+  return new Map(uuids.map((uuid, index) => [uuid, devices[index]!]));
+}
+
+/**
+ * @param paths - By UUID of the volume; they are opened when the volume is, and closed with it.
+ * @param direct - Past the page cache: buffers have to be aligned.
+ */
+export function withVolumePaths(
+  service: VolumeService,
+  paths: ReadonlyMap<string, string>,
+  { direct }: { readonly direct: boolean },
+): VolumeService {
   return {
     diffCapabilities: service.diffCapabilities,
     async openVolume(uuid, options) {
       const path = paths.get(uuid);
       if (path === undefined) return service.openVolume(uuid, options);
-      const { sizeBytes, sectorSizeBytes } = await service.getVolume(uuid, options);
-      const device = await openBlockDevice({ path, blockSizeBytes: sectorSizeBytes, io: "threads" });
-      const foundBytes = device.blockCount * sectorSizeBytes;
-      if (foundBytes === sizeBytes) return device;
-      await device[Symbol.asyncDispose]();
-      throw new ServiceError(
-        "ERR_INVALID_REQUEST",
-        `${path} has ${foundBytes} bytes, and volume ${uuid} has ${sizeBytes}: it is another volume's`,
-      );
+      return openPath(path, await service.getVolume(uuid, options), direct);
     },
     openSnapshot: (uuid, options) => service.openSnapshot(uuid, options),
     createVolume: (request, options) => service.createVolume(request, options),
@@ -40,4 +62,28 @@ export function withVolumePaths(service: VolumeService, paths: ReadonlyMap<strin
     diff: (request, options) => service.diff(request, options),
     [Symbol.asyncDispose]: async () => service[Symbol.asyncDispose](),
   };
+}
+
+/** @throws {ServiceError} `ERR_INVALID_REQUEST` if what is there is another volume's, as far as that shows. */
+async function openPath(path: string, volume: Volume, direct: boolean): Promise<BlockDevice> {
+  const blockSizeBytes = volume.sectorSizeBytes;
+  const device = await openBlockDevice({ path, blockSizeBytes, io: "threads", direct });
+  const mismatch = mismatchOf(device, volume);
+  if (mismatch === undefined) return device;
+  await device[Symbol.asyncDispose]();
+  throw new ServiceError("ERR_INVALID_REQUEST", mismatch);
+}
+
+/** Why a device is not the volume. */
+export function mismatchOf(
+  { identity, blockCount }: Pick<BlockDevice, "identity" | "blockCount">,
+  { uuid, sizeBytes, sectorSizeBytes }: Pick<Volume, "uuid" | "sizeBytes" | "sectorSizeBytes">,
+): string | undefined {
+  const { name, uuid: found } = identity;
+  const foundBytes = blockCount * sectorSizeBytes;
+  if (found !== undefined && found !== uuid.toLowerCase())
+    return `${name} is the namespace ${found}, and not volume ${uuid}: name the devices in the order of the volumes`;
+  if (foundBytes !== sizeBytes)
+    return `${name} has ${foundBytes} bytes, and volume ${uuid} has ${sizeBytes}: it is another volume's`;
+  return undefined;
 }

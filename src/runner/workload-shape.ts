@@ -1,5 +1,5 @@
 /**
- * From a configuration to the workload that it describes.
+ * From a configuration to the workload that it describes, and how much of it is in flight together.
  *
  * @packageDocumentation
  */
@@ -46,6 +46,12 @@ export function workloadShape(config: Config): WorkloadShape {
     ...(config.geometry.growth === undefined ? {} : { growth: config.geometry.growth }),
     content: config.content,
   };
+}
+
+/** Most lts in flight together, over all stages. */
+export function depthOf({ runner }: Config): number {
+  const stages = runner.stages ?? [runner];
+  return Math.max(...stages.map(({ kind, depth }) => (kind === "sequential" ? 1 : depth)));
 }
 
 /** An object without what is undefined in it. */

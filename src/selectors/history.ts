@@ -10,7 +10,7 @@ import type { RunKernel } from "../generators/kernel.ts";
 import type { CloneVisit } from "./clone-selector.ts";
 import type { ControlStep } from "./control-schedule.ts";
 import type { Extent, Geometry } from "./geometry.ts";
-import type { Operation } from "./operations.ts";
+import { effectOf, type Operation, positionOf } from "./operations.ts";
 import type { Read } from "./read-selector.ts";
 
 /** All that happens at one lts. */
@@ -72,4 +72,14 @@ export interface Sizes {
 interface Control {
   /** What the control plane is asked, and what befalls the target, after an lts, in order. */
   stepsAfter(lts: number): readonly ControlStep[];
+}
+
+/** Positions of the changes that were begun, or may have been, when nobody was there any more to see them end. */
+export function* openChanges(
+  history: Pick<History, "visit">,
+  { ltsComplete, ltsReserved }: { readonly ltsComplete: number; readonly ltsReserved: number },
+): Generator<number> {
+  for (let lts = ltsComplete + 1; lts <= ltsReserved; lts++)
+    for (const { kind, operationId } of history.visit(lts).operations)
+      if (effectOf(kind) !== "none") yield positionOf(lts, operationId);
 }

@@ -17,6 +17,7 @@ import {
   ok,
   type VolumeService,
 } from "./port.ts";
+import { replaced } from "./replaced.ts";
 
 /** What becomes of a write that the caller is told went well. */
 type WriteFault =
@@ -97,7 +98,7 @@ export function withDeviceFaults(device: BlockDevice, faults: DeviceFaults): Blo
 export function withServiceFaults(service: VolumeService, faults: ServiceFaults): VolumeService {
   const wrap = (device: BlockDevice, plan: DeviceFaults | undefined): BlockDevice =>
     plan === undefined ? device : withDeviceFaults(device, plan);
-  const overrides: Pick<VolumeService, "diff" | "openVolume" | "openSnapshot"> = {
+  return replaced(service, {
     async *diff(request, options) {
       for await (const page of service.diff(request, options)) {
         yield faults.diffPage === undefined ? page : faults.diffPage(page, request);
@@ -109,23 +110,7 @@ export function withServiceFaults(service: VolumeService, faults: ServiceFaults)
     async openSnapshot(uuid, options) {
       return wrap(await service.openSnapshot(uuid, options), faults.snapshot?.(uuid));
     },
-  };
-  return {
-    ...overrides,
-    diffCapabilities: service.diffCapabilities,
-    createVolume: (request, options) => service.createVolume(request, options),
-    getVolume: (uuid, options) => service.getVolume(uuid, options),
-    listVolumes: (options) => service.listVolumes(options),
-    resizeVolume: (request, options) => service.resizeVolume(request, options),
-    deleteVolume: (uuid, options) => service.deleteVolume(uuid, options),
-    createSnapshot: (request, options) => service.createSnapshot(request, options),
-    getSnapshot: (uuid, options) => service.getSnapshot(uuid, options),
-    listSnapshots: (options) => service.listSnapshots(options),
-    deleteSnapshot: (uuid, options) => service.deleteSnapshot(uuid, options),
-    cloneSnapshot: (request, options) => service.cloneSnapshot(request, options),
-    rollbackVolume: (request, options) => service.rollbackVolume(request, options),
-    [Symbol.asyncDispose]: async () => service[Symbol.asyncDispose](),
-  };
+  });
 }
 
 class FaultyDevice implements BlockDevice {

@@ -16,7 +16,7 @@ import type { Stage } from "../runner/stage.ts";
 import type { Target } from "../runner/target.ts";
 import type { HistoryPlan } from "../selectors/history-builder.ts";
 import { parseHistory } from "../selectors/history-text.ts";
-import { commandLine, openOwn, patternOf, verdictOf } from "./volume-test.ts";
+import { commandLine, openOwn, patternOf, targetConfig, verdictOf } from "./volume-test.ts";
 
 /** What a test of a history is run on. */
 type HistoryTarget =
@@ -205,13 +205,4 @@ function settingOf({ visits, depth }: HistoryPlan, { target, config }: HistoryTe
     steps.some(({ kind }) => kind === "crash" || kind === "resetConnections" || kind === "cutConnections"),
   );
   return depth !== undefined || breaks ? "jittery" : "memory";
-}
-
-/** What can be crashed needs a directory to come back with, and something to lose. */
-function targetConfig({ visits }: HistoryPlan, setting: Setting): NonNullable<ConfigInput["target"]> {
-  if (setting === "memory") return { kind: "memory" };
-  const crashes = visits.some(({ steps = [] }) => steps.some(({ kind }) => kind === "crash"));
-  return crashes
-    ? { kind: "embedded", directory: "a temporary one", volatileCache: true }
-    : { kind: "embedded" };
 }

@@ -324,7 +324,8 @@ function settingOf({ visits }: HistoryPlan, { target = "memory", interleave }: V
   return interleave !== undefined || breaks ? "jittery" : "memory";
 }
 
-function targetConfig({ visits }: HistoryPlan, setting: Setting): NonNullable<ConfigInput["target"]> {
+/** What can be crashed needs a directory to come back with, and something to lose. */
+export function targetConfig({ visits }: HistoryPlan, setting: Setting): NonNullable<ConfigInput["target"]> {
   if (setting === "memory") return { kind: "memory" };
   const crashes = visits.some(({ steps = [] }) => steps.some(({ kind }) => kind === "crash"));
   return crashes

@@ -164,7 +164,7 @@ target: { kind: embedded, directory: ${join(folder, "volumes")}, headerDigest: t
     "trouble for a target that knows none": [
       [],
       "faults: { slow: { every: 300 } }\ntarget: { kind: memory }",
-      /:1:9: faults: only an embedded target can be put to trouble, not one of kind memory\n$/,
+      /:1:9: faults: only the embedded target and Linux in a guest \(transport: vm\) can be put to trouble, not kind memory\n$/,
     ],
     "crashes of volumes in memory": [
       [],

@@ -3,10 +3,10 @@ import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type SuiteFlags, suiteChangedBlocks } from "../../src/cli/suite.ts";
 import { type EmbeddedTarget, serveEmbedded } from "../../src/sut/embedded/server.ts";
-import { connectController } from "../../src/sut/initiator/controller.ts";
 import { connectLightbits } from "../../src/sut/lightbits/service.ts";
 import { silentLog } from "../../src/sut/log.ts";
 import type { VolumeService } from "../../src/sut/port.ts";
+import { overTcp } from "../support/over-tcp.ts";
 
 const token = "a-token-for-tests";
 const quick = {
@@ -160,16 +160,12 @@ async function serveCluster(): Promise<Cluster> {
     ...{ store: { kind: "memory" }, host: "127.0.0.1", token, volatileWriteCache: false },
     ...{ productVersion: "0", diffPageRangesMax: 5 },
   });
-  const hostId = "11111111-2222-4333-8444-555555555555";
   const service = await connectLightbits({
     ...{ endpoint: target.apiUrl, token },
-    connectNamespaces: ({ endpoints: [endpoint], subsystemNqn }) =>
-      connectController({
-        ...endpoint!,
-        ...{ subsystemNqn, hostNqn: `nqn.2014-08.org.nvmexpress:uuid:${hostId}`, hostId },
-        ...{ ioQueueCount: 1, queueDepth: 16, headerDigest: "off", dataDigest: "off" },
-        log: silentLog,
-      }),
+    connectNamespaces: overTcp({
+      ...{ ioQueueCount: 1, queueDepth: 16, headerDigest: "off", dataDigest: "off" },
+      log: silentLog,
+    }),
   });
   const uuids: string[] = [];
   for (const name of ["volume-0", "volume-1"]) {

@@ -6,16 +6,16 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 import { type SyncFlags, sync } from "../../src/cli/sync.ts";
 import { SyncProgressBar } from "../../src/cli/sync-progress.ts";
 import { type LaunchedTarget, launchEmbedded } from "../../src/sut/embedded/launch.ts";
-import { connectController } from "../../src/sut/initiator/controller.ts";
-import { hostNqnOfUuid } from "../../src/sut/nvme/names.ts";
 import type { BlockDevice } from "../../src/sut/port.ts";
+import { overTcp } from "../support/over-tcp.ts";
 
 const entry = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 const serveCommand = [process.execPath, entry, "serve"];
 const blockBytes = 4096;
 const blockCount = 2048;
 const sizeBytes = blockCount * blockBytes;
-const hostId = "0c5a3c3e-6f5b-4d0c-9a55-0f4f5e5d7c11";
+/** Of nothing that there is. */
+const unknownUuid = "0c5a3c3e-6f5b-4d0c-9a55-0f4f5e5d7c11";
 
 let folder: string;
 let launched: LaunchedTarget;
@@ -27,8 +27,7 @@ beforeAll(async () => {
   launched = await launchEmbedded({
     command: serveCommand,
     service: {
-      connectNamespaces: ({ endpoints: [endpoint], subsystemNqn }) =>
-        connectController({ ...endpoint!, subsystemNqn, hostNqn: hostNqnOfUuid(hostId), hostId }),
+      connectNamespaces: overTcp(),
     },
   });
   source = await volume();
@@ -210,8 +209,12 @@ describe("harrow sync", () => {
       2,
       "--snapshot: there is no snapshot three; there is ",
     ],
-    "a base that there is not": [{ base: hostId }, 2, `--base: there is no snapshot ${hostId}`],
-    "a volume that there is not": [{ targetUuid: hostId }, 2, `--target-uuid: there is no volume ${hostId}`],
+    "a base that there is not": [{ base: unknownUuid }, 2, `--base: there is no snapshot ${unknownUuid}`],
+    "a volume that there is not": [
+      { targetUuid: unknownUuid },
+      2,
+      `--target-uuid: there is no volume ${unknownUuid}`,
+    ],
     "no UUID for a volume": [{ targetUuid: "v1" }, 2, "--target-uuid: v1 is no UUID"],
     "a token that is not taken": [{ jwt: "wrong" }, 3, "the target failed: "],
     "an endpoint where nobody is": [{ endpoint: "http://127.0.0.1:1" }, 3, "the target failed: "],

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { lostWrite } from "../../src/gallery/classes/m16-lost-write.ts";
 import { isAsPromised, runMatrix } from "../../src/gallery/matrix.ts";
 import type { GalleryClass, PortMutant } from "../../src/gallery/mutant.ts";
-import { replaced } from "../../src/gallery/port-lies.ts";
+import { replaced } from "../../src/sut/replaced.ts";
 import { galleryJson, galleryMarkdown, galleryText, listText, rowText } from "../../src/gallery/report.ts";
 
 const lost: GalleryClass = {

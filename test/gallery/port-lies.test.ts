@@ -8,20 +8,13 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { catalogue } from "../../src/gallery/catalogue.ts";
 import { between, flipBit, nthOf, oneOf, strikesOf } from "../../src/gallery/chances.ts";
 import { type BuiltClass, type Chance, mutantStream, type PortMutant } from "../../src/gallery/mutant.ts";
-import {
-  afterWrites,
-  BlockLog,
-  logged,
-  onVolumes,
-  opening,
-  replaced,
-  showing,
-} from "../../src/gallery/port-lies.ts";
+import { afterWrites, BlockLog, logged, onVolumes, opening, showing } from "../../src/gallery/port-lies.ts";
 import { performTrial } from "../../src/gallery/trial.ts";
 import { Choices } from "../../src/generators/choices.ts";
 import { systemClock } from "../../src/sut/clock.ts";
 import { memoryService } from "../../src/sut/memory.ts";
 import type { BlockDevice, VolumeService } from "../../src/sut/port.ts";
+import { replaced } from "../../src/sut/replaced.ts";
 
 const blockSize = 512;
 const seeds = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n });

@@ -8,7 +8,6 @@
  */
 import { JitteryClock } from "../../src/gallery/jittery/clock.ts";
 import { type JitteryOptions, JitteryTarget } from "../../src/gallery/jittery/target.ts";
-import { replaced } from "../../src/gallery/port-lies.ts";
 import type { RollbackRecord } from "../../src/model/lineage.ts";
 import type { SnapshotRecord } from "../../src/model/snapshot-record.ts";
 import { parseConfig } from "../../src/runner/config/load.ts";
@@ -20,6 +19,7 @@ import { serviceTarget } from "../../src/runner/service-target.ts";
 import { systemClock } from "../../src/sut/clock.ts";
 import { memoryService } from "../../src/sut/memory.ts";
 import type { BlockDevice, BlockRange, Outcome, VolumeService } from "../../src/sut/port.ts";
+import { replaced } from "../../src/sut/replaced.ts";
 
 /** Something that was done to a block. */
 export interface Deed {

@@ -8,7 +8,7 @@ import { groundOf } from "../../src/gallery/ground.ts";
 import { historyOf } from "../../src/reproduce/history-of.ts";
 import { type ScanOptions, type ScanReport, scan, wrongCount } from "../../src/reproduce/scan/scan.ts";
 import { surveyorBytes } from "../../src/reproduce/scan/survey.ts";
-import { depthOf } from "../../src/reproduce/scan/run-state.ts";
+import { depthOf } from "../../src/runner/workload-shape.ts";
 import type { Violation } from "../../src/model/violation.ts";
 import { parseConfig } from "../../src/runner/config/load.ts";
 import { Run } from "../../src/runner/run.ts";
@@ -57,7 +57,7 @@ async function afterRun(
   expect(result).toMatchObject({ violations: [nothingWrong], targetFailure: undefined, crash: undefined });
   await look(run, (device, options) =>
     scan({
-      ...{ device, limit: 100, signal, depth: depthOf(config, undefined) },
+      ...{ device, limit: 100, signal, depth: depthOf(config) },
       history: historyOf({ config, seed }, { memoryBytes: surveyorBytes + 2 ** 22 }),
       ...options,
     }),

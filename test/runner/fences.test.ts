@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { Fence } from "../../src/runner/fences.ts";
 import { memoryService } from "../../src/sut/memory.ts";
-import { type BlockDevice, ok, type Outcome } from "../../src/sut/port.ts";
-import { replaced } from "../../src/gallery/port-lies.ts";
+import { type BlockDevice, type Outcome, ok } from "../../src/sut/port.ts";
+import { replaced } from "../../src/sut/replaced.ts";
+import { SimulatedClock } from "../../src/sut/simulated-clock.ts";
 
 const lost: Outcome = { kind: "unknown", code: "ERR_CONNECTION_LOST", message: "lost" };
 const gone: Outcome = { kind: "failed", code: "ERR_NAMESPACE_GONE", message: "gone" };
@@ -42,6 +43,26 @@ describe("a fence", () => {
     await tick();
     expect(passed).toBe(3);
     expect(reads).toHaveLength(2);
+  });
+
+  test("is not passed before the target has had its time for what was sent over a lost connection", async () => {
+    const { device, reads } = await deviceWithReads();
+    const clock = new SimulatedClock();
+    let passed = 0;
+    const fence = new Fence([device], into, { quiesceMs: 5000, clock });
+    void fence.passed().then(() => passed++);
+    await clock.advance(4999);
+    expect(reads).toHaveLength(0);
+    // Asked later, it has to wait as long from then on.
+    void fence.passed().then(() => passed++);
+    await clock.advance(1);
+    reads[0]!(ok);
+    await clock.advance(4999);
+    expect([passed, reads.length]).toEqual([1, 1]);
+    await clock.advance(1);
+    reads[1]!(ok);
+    await tick();
+    expect(passed).toBe(2);
   });
 
   test("is not passed by a read whose outcome is unknown, but by the one after it", async () => {

@@ -12,10 +12,9 @@ import { Run } from "../../src/runner/run.ts";
 import { enterVisit, performVisit } from "../../src/runner/visitors/mutate.ts";
 import { validateAll } from "../../src/runner/visitors/validate.ts";
 import { serveEmbedded } from "../../src/sut/embedded/server.ts";
-import { connectController } from "../../src/sut/initiator/controller.ts";
 import { connectLightbits } from "../../src/sut/lightbits/service.ts";
+import { overTcp } from "../support/over-tcp.ts";
 
-const hostId = "0a1b2c3d-0000-4000-8000-00000000f11b";
 const opened: AsyncDisposable[] = [];
 afterEach(async () => {
   for (let one = opened.pop(); one !== undefined; one = opened.pop()) await one[Symbol.asyncDispose]();
@@ -29,13 +28,7 @@ async function runOnDirectory(lts: number) {
   opened.push(served);
   const service = await connectLightbits({
     endpoint: served.apiUrl,
-    connectNamespaces: ({ endpoints: [endpoint], subsystemNqn }) =>
-      connectController({
-        ...endpoint!,
-        subsystemNqn,
-        hostNqn: `nqn.2014-08.org.nvmexpress:uuid:${hostId}`,
-        hostId,
-      }),
+    connectNamespaces: overTcp(),
   });
   opened.push(service);
   const config = parseConfig(

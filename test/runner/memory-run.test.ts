@@ -9,6 +9,7 @@ import {
   shiftRanges,
 } from "../../src/sut/faults.ts";
 import { inflateBlock } from "../../src/generators/content.ts";
+import { replaced } from "../../src/sut/replaced.ts";
 import { memoryRun, smallConfig } from "../support/memory-run.ts";
 import { replacing } from "../support/replacing.ts";
 import { smallWorkload } from "../support/workloads.ts";
@@ -271,17 +272,16 @@ target: { kind: memory }
 `;
     const result = await memoryRun({
       config,
-      wrap: (service) => ({
-        ...service,
-        resizeVolume: async (request) => {
-          const volume = await service.resizeVolume(request);
-          const device = await service.openVolume(request.uuid);
-          const from = new Uint8Array(512 * 4096).fill(7);
-          await device.write({ block: 512, blockCount: 512, from });
-          return volume;
-        },
-        [Symbol.asyncDispose]: async () => service[Symbol.asyncDispose](),
-      }),
+      wrap: (service) =>
+        replaced(service, {
+          resizeVolume: async (request) => {
+            const volume = await service.resizeVolume(request);
+            const device = await service.openVolume(request.uuid);
+            const from = new Uint8Array(512 * 4096).fill(7);
+            await device.write({ block: 512, blockCount: 512, from });
+            return volume;
+          },
+        }),
     });
     expect(result.violations[0]).toMatchObject({ class: "extra-data", rule: "quiescent", ltsMax: 100 });
   });
@@ -299,17 +299,16 @@ target: { kind: memory }
   test("is not satisfied with an answer to a question about a deleted base", async () => {
     const result = await memoryRun({
       config: manyDeleted,
-      wrap: (service) => ({
-        ...service,
-        diff: async function* (request, options) {
-          try {
-            yield* service.diff(request, options);
-          } catch {
-            yield { offsetLba: 0, ranges: [], nextOffsetLba: 0 };
-          }
-        },
-        [Symbol.asyncDispose]: async () => service[Symbol.asyncDispose](),
-      }),
+      wrap: (service) =>
+        replaced(service, {
+          diff: async function* (request, options) {
+            try {
+              yield* service.diff(request, options);
+            } catch {
+              yield { offsetLba: 0, ranges: [], nextOffsetLba: 0 };
+            }
+          },
+        }),
     });
     expect(result.violations.map((violation) => violation.class)).toContain("deleted-base-answered");
   });

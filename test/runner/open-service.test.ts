@@ -52,7 +52,7 @@ describe("volumes that are reached by a path", () => {
     ];
     const path = join(folder, "device");
     await writeFile(path, new Uint8Array(request.sizeBytes));
-    const given = withVolumePaths(service, new Map([[there.uuid, path]]));
+    const given = withVolumePaths(service, new Map([[there.uuid, path]]), { direct: false });
     const from = new Uint8Array(4096).fill(7);
     for (const { uuid } of [there, elsewhere]) {
       await using device = await given.openVolume(uuid);
@@ -68,12 +68,12 @@ describe("volumes that are reached by a path", () => {
     const { uuid } = await service.createVolume(request);
     const path = join(folder, "other");
     await writeFile(path, new Uint8Array(8192));
-    await expect(withVolumePaths(service, new Map([[uuid, path]])).openVolume(uuid)).rejects.toThrow(
-      `${path} has 8192 bytes, and volume ${uuid} has 65536: it is another volume's`,
-    );
+    await expect(
+      withVolumePaths(service, new Map([[uuid, path]]), { direct: false }).openVolume(uuid),
+    ).rejects.toThrow(`${path} has 8192 bytes, and volume ${uuid} has 65536: it is another volume's`);
     const nowhere = join(folder, "nowhere");
-    await expect(withVolumePaths(service, new Map([[uuid, nowhere]])).openVolume(uuid)).rejects.toMatchObject(
-      { code: "ERR_NOT_FOUND" },
-    );
+    await expect(
+      withVolumePaths(service, new Map([[uuid, nowhere]]), { direct: false }).openVolume(uuid),
+    ).rejects.toMatchObject({ code: "ERR_NOT_FOUND" });
   });
 });

@@ -8,7 +8,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { beforeAll, describe, expect, test } from "vitest";
-import { replaced } from "../../src/gallery/port-lies.ts";
 import { parseConfig } from "../../src/runner/config/load.ts";
 import {
   readOperationLog,
@@ -26,6 +25,7 @@ import {
   type OutcomeCode,
   ServiceError,
 } from "../../src/sut/port.ts";
+import { replaced } from "../../src/sut/replaced.ts";
 import { smallConfig } from "../support/memory-run.ts";
 
 /** A call as the device saw it. */

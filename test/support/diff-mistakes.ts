@@ -5,8 +5,8 @@
  * @packageDocumentation
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { replaced } from "../../src/gallery/port-lies.ts";
 import type { BlockDevice, DiffPage, DiffRange, VolumeService } from "../../src/sut/port.ts";
+import { replaced } from "../../src/sut/replaced.ts";
 
 type Spoil = (service: VolumeService) => VolumeService;
 type DiffRequest = Parameters<VolumeService["diff"]>[0];

@@ -3,24 +3,17 @@
  *
  * @packageDocumentation
  */
-import {
-  type BlockLog,
-  type Change,
-  logged,
-  opening,
-  replaced,
-  showing,
-} from "../../src/gallery/port-lies.ts";
+import { type BlockLog, type Change, logged, opening, showing } from "../../src/gallery/port-lies.ts";
 import { type Clock, delay } from "../../src/sut/clock.ts";
 import { ok, type VolumeService } from "../../src/sut/port.ts";
+import { replaced } from "../../src/sut/replaced.ts";
 
 type Wrap = (service: VolumeService, clock: Clock) => VolumeService;
 
 /** Every second block of a snapshot is of an instant a little earlier within the call. */
 export const tearsSnapshots: Wrap = (service, clock) => {
   const earlier = new Map<string, string>();
-  return {
-    ...service,
+  return replaced(service, {
     createSnapshot: async (request) => {
       const first = await service.createSnapshot({ ...request, name: `${request.name}-first` });
       await delay(clock, 60, undefined);
@@ -48,8 +41,7 @@ export const tearsSnapshots: Wrap = (service, clock) => {
         },
       });
     },
-    [Symbol.asyncDispose]: async () => service[Symbol.asyncDispose](),
-  };
+  });
 };
 
 /** One block of every snapshot is as `bytesOf` says, by what was done to the volume when. */
@@ -69,16 +61,14 @@ function misplacesSnapshots(
           return bytesOf(logs.get(call.volume)!.of(block), call);
         }),
     });
-    return {
-      ...lying,
+    return replaced(lying, {
       createSnapshot: async (request) => {
         const began = clock.now();
         const snapshot = await lying.createSnapshot(request);
         calls.set(snapshot.uuid, { volume: request.volumeUuid, began, ended: clock.now() });
         return snapshot;
       },
-      [Symbol.asyncDispose]: async () => service[Symbol.asyncDispose](),
-    };
+    });
   };
 }
 
@@ -108,23 +98,20 @@ export const clonesShowInOrigin: Wrap = (service, clock) => {
         return undefined;
       }),
   });
-  return {
-    ...lying,
+  return replaced(lying, {
     cloneSnapshot: async (request) => {
       const clone = await lying.cloneSnapshot(request);
       origins.set(clone.uuid, request.snapshotUuid);
       return clone;
     },
-    [Symbol.asyncDispose]: async () => service[Symbol.asyncDispose](),
-  };
+  });
 };
 
 /** A rollback leaves a block as it was. */
 export const rollbacksForget: Wrap = (service, clock) => {
   const logs = new Map<string, BlockLog>();
   const lying = logged(service, clock, logs);
-  return {
-    ...lying,
+  return replaced(lying, {
     rollbackVolume: async (request) => {
       const { volumeUuid: uuid } = request;
       const device = await service.openVolume(uuid);
@@ -135,23 +122,21 @@ export const rollbacksForget: Wrap = (service, clock) => {
       await device.write({ block, blockCount: 1, from: into });
       await device[Symbol.asyncDispose]();
     },
-    [Symbol.asyncDispose]: async () => service[Symbol.asyncDispose](),
-  };
+  });
 };
 
 /** Grown blocks hold what was there before anyone had them. */
-export const growthShowsOldData: Wrap = (service) => ({
-  ...service,
-  resizeVolume: async (request) => {
-    const volume = await service.resizeVolume(request);
-    const device = await service.openVolume(request.uuid);
-    const from = new Uint8Array(device.capabilities.blockSizeBytes).fill(7);
-    await device.write({ block: device.blockCount - 1, blockCount: 1, from });
-    await device[Symbol.asyncDispose]();
-    return volume;
-  },
-  [Symbol.asyncDispose]: async () => service[Symbol.asyncDispose](),
-});
+export const growthShowsOldData: Wrap = (service) =>
+  replaced(service, {
+    resizeVolume: async (request) => {
+      const volume = await service.resizeVolume(request);
+      const device = await service.openVolume(request.uuid);
+      const from = new Uint8Array(device.capabilities.blockSizeBytes).fill(7);
+      await device.write({ block: device.blockCount - 1, blockCount: 1, from });
+      await device[Symbol.asyncDispose]();
+      return volume;
+    },
+  });
 
 /** Open devices never see that their volume has grown. */
 export const growthIsNotSeen: Wrap = (service) =>
@@ -204,8 +189,7 @@ export function diffsLie(
 ): Wrap {
   return (service) => {
     const order: string[] = [];
-    return {
-      ...service,
+    return replaced(service, {
       createSnapshot: async (request) => {
         const snapshot = await service.createSnapshot(request);
         order.push(snapshot.uuid);
@@ -245,8 +229,7 @@ export function diffsLie(
           nextOffsetLba: 0,
         };
       },
-      [Symbol.asyncDispose]: async () => service[Symbol.asyncDispose](),
-    };
+    });
   };
 }
 

@@ -3,6 +3,7 @@ import type { HistoryBuilder } from "../../src/selectors/history-builder.ts";
 import { HistoryError } from "../../src/selectors/history-error.ts";
 import { parseHistory } from "../../src/selectors/history-text.ts";
 import type { Outcome } from "../../src/sut/port.ts";
+import { replaced } from "../../src/sut/replaced.ts";
 import { geometryOf, geometryText, parseGeometry, simplerGeometries } from "../../src/testing/geometries.ts";
 import {
   casesOf,
@@ -191,13 +192,7 @@ describe("a volume test that can not be run", () => {
       target: async (config) => {
         const target = await openMemory(config);
         const [volume] = target.volumes;
-        const device = new Proxy(volume!.device, {
-          get: (device, key) => {
-            if (key === "write") return async () => onFire;
-            const value = Reflect.get(device, key);
-            return typeof value === "function" ? value.bind(device) : value;
-          },
-        });
+        const device = replaced(volume!.device, { write: async () => onFire });
         return { ...target, volumes: [{ ...volume!, device }] };
       },
     };

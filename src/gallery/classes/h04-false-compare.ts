@@ -1,7 +1,8 @@
 import { nowAndThen } from "../chances.ts";
 import type { PortMutant } from "../mutant.ts";
-import { opening, replaced } from "../port-lies.ts";
+import { opening } from "../port-lies.ts";
 import { ok } from "../../sut/port.ts";
+import { replaced } from "../../sut/replaced.ts";
 
 /** A fused compare-and-write says the opposite of what its compare found, and writes nothing. */
 export const falseCompare: PortMutant = {

@@ -1,5 +1,5 @@
 import type { PortMutant } from "../mutant.ts";
-import { replaced } from "../port-lies.ts";
+import { replaced } from "../../sut/replaced.ts";
 
 /** A diff against a snapshot that was deleted is answered, and says that nothing has changed. */
 export const deletedBaseAnswered: PortMutant = {

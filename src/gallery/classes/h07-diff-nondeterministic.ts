@@ -1,7 +1,7 @@
 import type { VolumeService } from "../../sut/port.ts";
+import { replaced } from "../../sut/replaced.ts";
 import { nowAndThen } from "../chances.ts";
 import type { PortMutant } from "../mutant.ts";
-import { replaced } from "../port-lies.ts";
 
 /** The same question about two snapshots, asked again, is answered otherwise: a range is missing. */
 export const diffNondeterministic: PortMutant = {

@@ -1,6 +1,7 @@
 import { nowAndThen } from "../chances.ts";
 import type { PortMutant } from "../mutant.ts";
-import { opening, replaced } from "../port-lies.ts";
+import { replaced } from "../../sut/replaced.ts";
+import { opening } from "../port-lies.ts";
 
 /** A write is refused, certainly without effect, and is stored all the same. */
 export const refusedWriteStored: PortMutant = {

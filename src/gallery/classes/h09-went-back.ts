@@ -1,6 +1,7 @@
 import { delay } from "../../sut/clock.ts";
+import { replaced } from "../../sut/replaced.ts";
 import type { PortMutant } from "../mutant.ts";
-import { type BlockLog, type Change, logged, opening, replaced } from "../port-lies.ts";
+import { type BlockLog, type Change, logged, opening } from "../port-lies.ts";
 
 /** Most reads that lie. */
 const liesMax = 200;

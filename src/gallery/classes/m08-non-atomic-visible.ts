@@ -1,6 +1,7 @@
 import { strikesOf } from "../chances.ts";
 import type { PortMutant } from "../mutant.ts";
-import { opening, replaced } from "../port-lies.ts";
+import { replaced } from "../../sut/replaced.ts";
+import { opening } from "../port-lies.ts";
 
 /** Now and then the first half of a block is stored before the second, for a while in which it can be read. */
 export const nonAtomicVisible: PortMutant = {

@@ -1,6 +1,7 @@
 import { oneOf, strikesOf } from "../chances.ts";
 import type { PortMutant } from "../mutant.ts";
-import { type BlockLog, logged, opening, replaced } from "../port-lies.ts";
+import { replaced } from "../../sut/replaced.ts";
+import { type BlockLog, logged, opening } from "../port-lies.ts";
 
 /** One read in the middle of the run returns the data of another block in the place of that of one of its own. */
 export const misdirectedRead: PortMutant = {

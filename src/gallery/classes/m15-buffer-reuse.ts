@@ -1,7 +1,8 @@
 import { type BlockDevice, ok, type Outcome } from "../../sut/port.ts";
+import { replaced } from "../../sut/replaced.ts";
 import { strikesOf } from "../chances.ts";
 import type { PortMutant } from "../mutant.ts";
-import { opening, replaced } from "../port-lies.ts";
+import { opening } from "../port-lies.ts";
 
 type Write = Parameters<BlockDevice["write"]>[0];
 

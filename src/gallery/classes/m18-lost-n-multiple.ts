@@ -1,7 +1,8 @@
 import type { BlockDevice } from "../../sut/port.ts";
+import { replaced } from "../../sut/replaced.ts";
 import { between } from "../chances.ts";
 import type { PortMutant, Scene } from "../mutant.ts";
-import { opening, replaced } from "../port-lies.ts";
+import { opening } from "../port-lies.ts";
 
 /** Values that vdbench's generation counter takes before it begins anew. */
 const keyCount = 126;

@@ -1,8 +1,9 @@
 import { ok } from "../../sut/port.ts";
+import { replaced } from "../../sut/replaced.ts";
 import { chunkBlocks } from "../../sut/store/port.ts";
 import { nowAndThen } from "../chances.ts";
 import type { PortMutant } from "../mutant.ts";
-import { InFlight, opening, replaced } from "../port-lies.ts";
+import { InFlight, opening } from "../port-lies.ts";
 
 /** A write that comes while other blocks of its chunk are being deallocated is acknowledged and dropped. */
 export const writeVersusUnmapRace: PortMutant = {

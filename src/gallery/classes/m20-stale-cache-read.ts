@@ -1,7 +1,8 @@
 import { nowAndThen } from "../chances.ts";
 import type { PortMutant } from "../mutant.ts";
 import { isZeros } from "../bytes.ts";
-import { type BlockLog, type Change, InFlight, logged, opening, replaced } from "../port-lies.ts";
+import { replaced } from "../../sut/replaced.ts";
+import { type BlockLog, type Change, InFlight, logged, opening } from "../port-lies.ts";
 
 /** Blocks that are cached together. */
 const pageBlocks = 8;

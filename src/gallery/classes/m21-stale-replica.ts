@@ -1,7 +1,8 @@
 import type { BlockDevice, VolumeService } from "../../sut/port.ts";
+import { replaced } from "../../sut/replaced.ts";
 import { between } from "../chances.ts";
 import type { PortMutant, Scene } from "../mutant.ts";
-import { opening, replaced } from "../port-lies.ts";
+import { opening } from "../port-lies.ts";
 
 /** Versions of one block that a replica misses before it takes over, where it is to happen in a short history. */
 const missedMax = 2;

@@ -1,8 +1,9 @@
 import { delay } from "../../sut/clock.ts";
 import type { BlockRange, Outcome } from "../../sut/port.ts";
+import { replaced } from "../../sut/replaced.ts";
 import { nowAndThen } from "../chances.ts";
 import type { PortMutant } from "../mutant.ts";
-import { opening, replaced, shareUnit } from "../port-lies.ts";
+import { opening, shareUnit } from "../port-lies.ts";
 
 /** On the run's clock. */
 const timeoutMs = 30;

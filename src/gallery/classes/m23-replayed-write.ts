@@ -1,8 +1,9 @@
 import type { BlockDevice, BlockRange } from "../../sut/port.ts";
+import { replaced } from "../../sut/replaced.ts";
 import { nowAndThen } from "../chances.ts";
 import type { PortMutant, Scene } from "../mutant.ts";
 import { isZeros } from "../bytes.ts";
-import { type BlockLog, type Change, logged, opening, replaced } from "../port-lies.ts";
+import { type BlockLog, type Change, logged, opening } from "../port-lies.ts";
 
 /** A write is delivered again when each of its blocks has been changed at least twice since. */
 export const replayedWrite: PortMutant = {

@@ -1,7 +1,8 @@
 import type { BlockRange } from "../../sut/port.ts";
+import { replaced } from "../../sut/replaced.ts";
 import { nowAndThen } from "../chances.ts";
 import type { PortMutant } from "../mutant.ts";
-import { holdsData, opening, replaced, shareUnit } from "../port-lies.ts";
+import { holdsData, opening, shareUnit } from "../port-lies.ts";
 
 /** Some deallocations of blocks that hold data go to as many others instead. */
 export const discardWrongRange: PortMutant = {

@@ -1,7 +1,8 @@
 import { ok } from "../../sut/port.ts";
+import { replaced } from "../../sut/replaced.ts";
 import { nowAndThen } from "../chances.ts";
 import type { PortMutant } from "../mutant.ts";
-import { holdsData, opening, replaced } from "../port-lies.ts";
+import { holdsData, opening } from "../port-lies.ts";
 
 /** Some deallocations of blocks that hold data change nothing, on a device that says that deallocated blocks are zeros. */
 export const discardNoop: PortMutant = {

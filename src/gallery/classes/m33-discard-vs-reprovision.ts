@@ -1,9 +1,10 @@
 import type { BlockDevice, BlockRange } from "../../sut/port.ts";
+import { replaced } from "../../sut/replaced.ts";
 import { chunkBlocks } from "../../sut/store/port.ts";
 import { nowAndThen } from "../chances.ts";
 import type { PortMutant, Scene } from "../mutant.ts";
 import { isZeros } from "../bytes.ts";
-import { type BlockLog, type Change, logged, opening, replaced, shareUnit } from "../port-lies.ts";
+import { type BlockLog, type Change, logged, opening, shareUnit } from "../port-lies.ts";
 
 /** A deallocation zeroes what was written to fresh blocks of its chunk while it was in flight. */
 export const discardVersusReprovision: PortMutant = {

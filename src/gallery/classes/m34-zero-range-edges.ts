@@ -1,7 +1,8 @@
 import type { BlockDevice, BlockRange } from "../../sut/port.ts";
+import { replaced } from "../../sut/replaced.ts";
 import { nowAndThen } from "../chances.ts";
 import type { PortMutant, Scene } from "../mutant.ts";
-import { holdsData, opening, replaced } from "../port-lies.ts";
+import { holdsData, opening } from "../port-lies.ts";
 
 /** Blocks that are zeroed together. */
 const unitBlocks = 8;

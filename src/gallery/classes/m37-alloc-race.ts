@@ -1,9 +1,10 @@
 import type { BlockDevice, BlockRange } from "../../sut/port.ts";
 import { ok } from "../../sut/port.ts";
+import { replaced } from "../../sut/replaced.ts";
 import { chunkBlocks } from "../../sut/store/port.ts";
 import { nowAndThen } from "../chances.ts";
 import type { PortMutant, Scene } from "../mutant.ts";
-import { InFlight, opening, replaced } from "../port-lies.ts";
+import { InFlight, opening } from "../port-lies.ts";
 
 /** Of two first writes to a chunk in flight together, the second goes to a chunk that no mapping leads to. */
 export const allocRace: PortMutant = {

@@ -1,5 +1,6 @@
 import type { PortMutant } from "../mutant.ts";
-import { type BlockLog, logged, opening, replaced, showing } from "../port-lies.ts";
+import { replaced } from "../../sut/replaced.ts";
+import { type BlockLog, logged, opening, showing } from "../port-lies.ts";
 
 /** The second replica of each snapshot lacks the last change of one block; openings go to the replicas in turns. */
 export const replicaSnapDivergence: PortMutant = {

@@ -1,6 +1,6 @@
 import type { BlockDevice, DiffPage, VolumeService } from "../../sut/port.ts";
+import { replaced } from "../../sut/replaced.ts";
 import type { PortMutant } from "../mutant.ts";
-import { replaced } from "../port-lies.ts";
 
 /**
  * A diff from one snapshot to the next tells only of blocks that differ, one over a longer span of all that were

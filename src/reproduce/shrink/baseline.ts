@@ -7,7 +7,7 @@
  * @packageDocumentation
  */
 import type { Violation } from "../../model/violation.ts";
-import { depthOf } from "../../runner/run.ts";
+import { depthOf } from "../../runner/workload-shape.ts";
 import type { HistoryPlan } from "../../selectors/history-builder.ts";
 import type { History } from "../../selectors/history.ts";
 import { planOfHistory } from "../../selectors/plan-of-history.ts";

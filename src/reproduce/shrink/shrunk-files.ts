@@ -9,8 +9,7 @@
  *
  * @packageDocumentation
  */
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { stringify } from "yaml";
 import { describeViolation } from "../../model/violation.ts";
 import type { ConfigInput } from "../../runner/config/schema.ts";
@@ -19,7 +18,7 @@ import type { BugNote } from "../dump.ts";
 import { shellWords } from "../shell-words.ts";
 import { ownParts, ownTarget } from "./looks.ts";
 import type { Shrunk } from "./shrink.ts";
-import { unwritable } from "./state.ts";
+import { writeShrunkFile } from "./state.ts";
 import { rateText } from "./trials.ts";
 
 export interface ShrunkContext {
@@ -47,11 +46,7 @@ export interface ShrunkFiles {
  * @returns Where they are.
  * @throws {DumpError} If one can not be written.
  */
-export async function writeShrunkFiles(
-  folder: string,
-  shrunk: Shrunk,
-  context: ShrunkContext,
-): Promise<ShrunkFiles> {
+export function writeShrunkFiles(folder: string, shrunk: Shrunk, context: ShrunkContext): ShrunkFiles {
   const files: ShrunkFiles = {
     folder,
     history: join(folder, "history.txt"),
@@ -59,10 +54,10 @@ export async function writeShrunkFiles(
     test: join(folder, "failure.test.ts"),
     json: join(folder, "shrunk.json"),
   };
-  await writeWhole(files.history, historyFile(shrunk, context, files));
-  await writeWhole(files.config, configFile(shrunk, context));
-  await writeWhole(files.test, testFile(shrunk, context));
-  await writeWhole(files.json, `${JSON.stringify(shrunkJson(shrunk, context), null, 2)}\n`);
+  writeShrunkFile(files.history, historyFile(shrunk, context, files));
+  writeShrunkFile(files.config, configFile(shrunk, context));
+  writeShrunkFile(files.test, testFile(shrunk, context));
+  writeShrunkFile(files.json, `${JSON.stringify(shrunkJson(shrunk, context), null, 2)}\n`);
   return files;
 }
 
@@ -193,17 +188,4 @@ export function shrunkJson(shrunk: Shrunk, context: ShrunkContext): object {
     ...(bug === undefined ? {} : { bug }),
     ...{ baseline, rate, lastFailed, tries, elapsedMs: Math.round(elapsedMs), isMinimal: isDone },
   };
-}
-
-/** There is the old file or the new one, whatever happens. */
-async function writeWhole(path: string, content: string): Promise<void> {
-  const unfinished = `${path}.unfinished`;
-  try {
-    await mkdir(dirname(path), { recursive: true });
-    await writeFile(unfinished, content, { flush: true });
-    await rename(unfinished, path);
-  } catch (cause) {
-    await rm(unfinished, { force: true }).catch(() => {});
-    throw unwritable(path, cause);
-  }
 }

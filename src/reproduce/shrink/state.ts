@@ -3,10 +3,11 @@
  *
  * @packageDocumentation
  */
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { z } from "zod";
 import type { Violation } from "../../model/violation.ts";
+import { writeWhole } from "../../sut/whole-file.ts";
 import { DumpError } from "../dump.ts";
 
 const tally = z.object({ failures: z.int().min(0), tries: z.int().min(0) });
@@ -85,32 +86,23 @@ function jsonOf(text: string): unknown {
  * @throws {DumpError} If it can not be written; the old one stays.
  */
 export function writeState(folder: string, state: ShrinkState): void {
-  const path = join(folder, fileName);
-  const unfinished = `${path}.unfinished`;
+  writeShrunkFile(join(folder, fileName), JSON.stringify(state));
+}
+
+/**
+ * Writes a file of the folder, which is made if it is not there, as a whole.
+ *
+ * @throws {DumpError} If it can not be written: because the disk is full, or nobody may write there.
+ */
+export function writeShrunkFile(path: string, content: string): void {
   try {
-    mkdirSync(folder, { recursive: true });
-    writeFileSync(unfinished, JSON.stringify(state), { flush: true });
-    renameSync(unfinished, path);
+    mkdirSync(dirname(path), { recursive: true });
+    writeWhole(path, content);
   } catch (cause) {
-    removeIfThere(unfinished);
-    throw unwritable(path, cause);
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new DumpError(
+      `${path}: can not be written (${why}): make room, or let it be written; the same command then goes on from what was kept`,
+      { cause },
+    );
   }
-}
-
-/** Best effort: whoever can not write may not be able to remove either. */
-function removeIfThere(path: string): void {
-  try {
-    rmSync(path, { force: true });
-  } catch {
-    // The next state that is written takes its place.
-  }
-}
-
-/** Of a file that can not be written: because the disk is full, or nobody may write there. */
-export function unwritable(path: string, cause: unknown): DumpError {
-  const why = cause instanceof Error ? cause.message : String(cause);
-  return new DumpError(
-    `${path}: can not be written (${why}): make room, or let it be written; the same command then goes on from what was kept`,
-    { cause },
-  );
 }

@@ -8,11 +8,11 @@
  */
 import { z } from "zod";
 import { operationsPerLtsMax } from "../../selectors/operations.ts";
-import { target } from "./target-schema.ts";
-import { duration, ratio, seed, size } from "./units.ts";
+import { checks } from "./checks-schema.ts";
+import { takesTrouble, target, whoTakesTrouble } from "./target-schema.ts";
+import { count, duration, ratio, seed, size } from "./units.ts";
 
 const weight = z.int().min(0).max(1_000_000);
-const count = z.int().min(1);
 
 const range = (most: number, defaults: { min: number; max: number }) =>
   z
@@ -28,7 +28,6 @@ const windowSizeDefault = 16;
 /** Reads beside the operations that can be in flight together, at least. */
 const readBuffersMin = 4;
 const targetErrorsDefault = 10;
-const livenessLimitMsMin = 100;
 const livenessLimitMsDefault = 120_000;
 
 const geometry = z
@@ -197,97 +196,7 @@ const faults = z
       .describe("Whatever arrives at the target is late, for some lts."),
   })
   .prefault({})
-  .describe("Trouble that the embedded target is put to; none if absent.");
-
-const checks = z
-  .strictObject({
-    recent: z
-      .strictObject({
-        every: z.int().min(0).default(50).describe("lts between checks; 0 for never."),
-        extents: count.default(4).describe("The extents visited last."),
-      })
-      .prefault({}),
-    sample: z
-      .strictObject({
-        every: z.int().min(0).default(200),
-        extents: count.default(4).describe("Extents drawn from all that were reached."),
-      })
-      .prefault({}),
-    all: z
-      .strictObject({
-        every: z.int().min(0).default(0),
-        atEnd: z.boolean().default(true).describe("All extents reached, when the run ends."),
-      })
-      .prefault({}),
-    snapshots: z
-      .strictObject({
-        extents: z
-          .union([z.int().min(0), z.literal("all")])
-          .default(32)
-          .describe(
-            "Extents read from a snapshot when it is taken, and again before it is deleted; 0 for none.",
-          ),
-        atEnd: z.boolean().default(true).describe("All extents of each snapshot alive when the run ends."),
-      })
-      .prefault({}),
-    diffs: z
-      .strictObject({
-        enabled: z.boolean().default(true),
-        precision: z
-          .enum(["exact", "covering"])
-          .default("covering")
-          .describe("exact: all that was written is reported, changed or not; covering: all that differs."),
-      })
-      .prefault({}),
-    exhaustive: z
-      .boolean()
-      .default(true)
-      .describe(
-        "Reads under load are judged by all that could have happened; if off, by visible blocks alone.",
-      ),
-    visible: z
-      .strictObject({
-        every: z
-          .int()
-          .min(0)
-          .default(0)
-          .describe("lts between looks at extents that nobody holds still; 0 for never."),
-        extents: count.default(4),
-        stateful: z
-          .boolean()
-          .default(true)
-          .describe("Asks the tracker, and remembers what each block has shown."),
-      })
-      .prefault({}),
-    changed: z
-      .boolean()
-      .default(true)
-      .describe("After a resize or a rollback, what it has changed is read, and a sample of the rest."),
-    cut: z.boolean().default(true).describe("A hot snapshot is one instant."),
-    compare: z.boolean().default(true).describe("Compare-and-write succeeds and fails as it should."),
-    clones: z.boolean().default(true),
-    sync: z.boolean().default(true).describe("A copy made by the diff equals the snapshot."),
-    durability: z
-      .boolean()
-      .default(true)
-      .describe("After a crash, what was at stake is read: durable operations, acknowledged snapshots."),
-    secondVolume: z
-      .boolean()
-      .default(false)
-      .describe("Each volume has a second one, which takes every operation too and must equal it."),
-    liveness: z
-      .boolean()
-      .default(true)
-      .describe("Every operation completes in time, unless the target was put to trouble."),
-    livenessLimit: duration
-      .refine((ms) => ms >= livenessLimitMsMin, "expected at least 100ms")
-      .optional()
-      .describe(
-        "What has not settled for so long ends the run; 2min, or four times target.commandTimeout if that is more.",
-      ),
-    rereads: z.int().min(1).max(100).default(3).describe("How often a wrong block is read again."),
-  })
-  .prefault({});
+  .describe("Trouble that the embedded target, or Linux in a guest, is put to; none if absent.");
 
 const bounds = {
   lts: z.int().min(1).optional().describe("Ends after so many lts."),
@@ -413,8 +322,8 @@ export const configSchema = z
         `expected at most ${work.blocks.max}, the most blocks of an operation`,
       );
     const { faults, target, snapshots, checks } = config;
-    if (Object.values(faults).some((one) => one !== undefined) && target.kind !== "embedded")
-      problem(["faults"], `only an embedded target can be put to trouble, not one of kind ${target.kind}`);
+    if (Object.values(faults).some((one) => one !== undefined) && !takesTrouble(target))
+      problem(["faults"], `${whoTakesTrouble}, not kind ${target.kind}`);
     else if (faults.crash !== undefined && target.kind === "embedded" && target.directory === undefined)
       problem(
         ["faults", "crash"],

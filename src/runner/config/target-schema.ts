@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 import { z } from "zod";
+import { linuxTarget } from "./linux-schema.ts";
 import { duration } from "./units.ts";
 
 /** The initiator's deadlines are as accurate as that. */
@@ -13,14 +14,33 @@ const commandTimeout = duration
   .default(30_000)
   .describe("How long a command may take; then its connections are given up, and its outcome is unknown.");
 
-const embedded = z.strictObject({
-  kind: z.literal("embedded"),
-  directory: z.string().min(1).optional().describe("Where volumes are kept; in memory if absent."),
+/** Keys of the NVMe/TCP initiator. */
+const initiator = {
   headerDigest: z.boolean().default(false),
   dataDigest: z.boolean().default(false),
   ioQueues: z.int().min(1).max(64).default(2).describe("I/O queues, one connection each."),
   queueDepth: z.int().min(2).max(1024).default(128),
   commandTimeout,
+};
+const quiesceTime = duration
+  .default(1_000)
+  .describe(
+    "How long after a lost connection the target may still apply what was sent over it; only then what is read is final.",
+  );
+const hostNqn = z.string().min(1).max(223).optional();
+
+const devices = z
+  .array(z.string().min(1))
+  .min(1)
+  .optional()
+  .describe(
+    "Block devices by which this host's kernel has attached the volumes, in the order of target.volumes: data then goes through them, with O_DIRECT.",
+  );
+
+const embedded = z.strictObject({
+  kind: z.literal("embedded"),
+  directory: z.string().min(1).optional().describe("Where volumes are kept; in memory if absent."),
+  ...initiator,
   volatileCache: z
     .boolean()
     .default(false)
@@ -50,12 +70,10 @@ const lightbits = z.strictObject({
     .min(1)
     .optional()
     .describe("Volumes to use, as many as geometry.volumes; created and deleted if absent."),
-  hostNqn: z.string().min(1).max(223).optional(),
-  headerDigest: z.boolean().default(false),
-  dataDigest: z.boolean().default(false),
-  ioQueues: z.int().min(1).max(64).default(2),
-  queueDepth: z.int().min(2).max(1024).default(128),
-  commandTimeout,
+  devices,
+  hostNqn,
+  quiesceTime,
+  ...initiator,
 });
 
 const memory = z.strictObject({ kind: z.literal("memory") });
@@ -68,9 +86,31 @@ const block = z.strictObject({
     .default("threads")
     .describe("sync: one call at a time, least work; threads: many in flight."),
   direct: z.boolean().default(false).describe("Past the page cache (O_DIRECT)."),
+  zeroesBy: z
+    .enum(["device", "writes"])
+    .optional()
+    .describe(
+      "device: write zeroes and deallocate are the device's or file system's own; writes: zeros are written, and only 4MiB and more unmapped. Absent: device for a block device, writes for a file.",
+    ),
 });
 
 export const target = z
-  .discriminatedUnion("kind", [embedded, lightbits, memory, block])
+  .discriminatedUnion("kind", [
+    embedded,
+    lightbits,
+    linuxTarget({ hostNqn, quiesceTime, ...initiator }),
+    memory,
+    block,
+  ])
   .prefault({ kind: "embedded" })
   .describe("The system under test.");
+
+/** Whether it can be crashed, cut off and slowed down: those that harrow starts itself. */
+export function takesTrouble(one: z.input<typeof target>): boolean {
+  const { kind = "embedded" } = one ?? {};
+  return kind === "embedded" || (one?.kind === "linux" && one.transport === "vm");
+}
+
+/** For people, who asked for trouble of another one. */
+export const whoTakesTrouble =
+  "only the embedded target and Linux in a guest (transport: vm) can be put to trouble";

@@ -1,5 +1,5 @@
 /**
- * Sizes, durations, ratios and seeds, as people write them.
+ * Counts, sizes, durations, ratios and seeds, as people write them.
  *
  * @packageDocumentation
  */
@@ -20,6 +20,9 @@ const durationUnits: Readonly<Record<string, number>> = {
   h: 3_600_000,
   d: 86_400_000,
 };
+
+/** How many there are, one at least. */
+export const count = z.int().min(1);
 
 /** Bytes: a number, or a number with B, KiB, MiB, GiB or TiB. */
 export const size = measure(sizeUnits, "a size such as 4096, 64KiB or 1.5GiB");

@@ -7,7 +7,8 @@
  * @packageDocumentation
  */
 import type { Extent } from "../../selectors/geometry.ts";
-import type { BlockDevice, DiffPage, Outcome } from "../../sut/port.ts";
+import type { BlockDevice, BlockRange, DiffPage, Outcome } from "../../sut/port.ts";
+import { runsOf } from "../../sut/sync/diff-runs.ts";
 import { asked } from "../asked.ts";
 import { checkSnapshot } from "../extent-checks.ts";
 import { read } from "../reading.ts";
@@ -142,7 +143,7 @@ export class SyncVisitor {
         for await (const page of service.diff(request)) pages.push(page);
       };
       await asked(`diff of snapshot ${snapshot} for its copy`, collect());
-      for (const run of runsOf(pages)) {
+      for (const run of runsIn(pages)) {
         if (this.#run.isOver) return;
         await this.#copyRun(volume, run, { from, to });
       }
@@ -154,7 +155,7 @@ export class SyncVisitor {
 
   async #copyRun(
     volume: number,
-    { firstBlock, blockCount }: Blocks,
+    { block: firstBlock, blockCount }: BlockRange,
     { from, to }: { readonly from: BlockDevice; readonly to: BlockDevice },
   ): Promise<void> {
     const { blockSizeBytes } = this.#run.workload.geometry;
@@ -202,27 +203,18 @@ export class SyncVisitor {
   }
 }
 
-interface Blocks {
-  readonly firstBlock: number;
-  readonly blockCount: number;
-}
-
-/** Runs of reported blocks, in the order of the pages. */
-function* runsOf(pages: readonly DiffPage[]): Generator<Blocks> {
-  let first = -1;
-  let next = -1;
+/** Runs of reported blocks, in the order of the pages; what is not as it should be is the diff checker's finding. */
+function* runsIn(pages: readonly DiffPage[]): Generator<BlockRange> {
+  let joined: BlockRange | undefined;
   for (const { ranges } of pages)
-    for (const { lbaStart, bitmap } of ranges)
-      for (const [byte, bits] of bitmap.entries())
-        for (let bit = 0; bit < 8; bit++) {
-          if (((bits >> bit) & 1) === 0) continue;
-          const block = lbaStart + 8 * byte + bit;
-          if (block === next) next++;
-          else {
-            if (first >= 0) yield { firstBlock: first, blockCount: next - first };
-            first = block;
-            next = block + 1;
-          }
+    for (const range of ranges)
+      for (const run of runsOf(range)) {
+        if (joined !== undefined && run.block === joined.block + joined.blockCount) {
+          joined = { block: joined.block, blockCount: joined.blockCount + run.blockCount };
+          continue;
         }
-  if (first >= 0) yield { firstBlock: first, blockCount: next - first };
+        if (joined !== undefined) yield joined;
+        joined = run;
+      }
+  if (joined !== undefined) yield joined;
 }

@@ -5,20 +5,16 @@
  */
 import type { AnswerPage } from "../../model/diff-contract.ts";
 import type { VolumeService } from "../../sut/port.ts";
+import { replaced } from "../../sut/replaced.ts";
 
 /** @param pages - Receives every page that is asked for. */
 export function recordingDiffs(service: VolumeService, pages: AnswerPage[]): VolumeService {
-  const diff: VolumeService["diff"] = async function* (request, options) {
-    for await (const page of service.diff(request, options)) {
-      pages.push(page);
-      yield page;
-    }
-  };
-  return new Proxy(service, {
-    get(target, key) {
-      if (key === "diff") return diff;
-      const own = Reflect.get(target, key);
-      return typeof own === "function" ? own.bind(target) : own;
+  return replaced(service, {
+    async *diff(request, options) {
+      for await (const page of service.diff(request, options)) {
+        pages.push(page);
+        yield page;
+      }
     },
   });
 }

@@ -6,6 +6,7 @@
  * @packageDocumentation
  */
 import type { ReportedTest, ReporterOptions, SuiteReporter, SuiteResult } from "../report.ts";
+import { TestLine, words } from "./test-line.ts";
 
 export interface ListingOptions extends ReporterOptions {
   /** Of the head, in place of the suite's name. */
@@ -16,8 +17,6 @@ export interface ListingOptions extends ReporterOptions {
   readonly isVerbose?: boolean;
 }
 
-const words = { pass: "PASS", fail: "FAIL", skip: "SKIP" } as const;
-const colours = { pass: 32, fail: 31, skip: 33 } as const;
 const spinner = [..."⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"];
 const spinnerMs = 100;
 const width = 70;
@@ -25,14 +24,12 @@ const width = 70;
 const placeWidth = 48;
 
 export function listingReporter(options: ListingOptions): SuiteReporter {
-  const { suite, testCount, write, isTerminal, title, facts = [], isVerbose = false } = options;
+  const { suite, testCount, write, title, facts = [], isVerbose = false } = options;
   const finished: { readonly test: ReportedTest; readonly result: SuiteResult }[] = [];
   const [double, single] = ["═".repeat(width), "─".repeat(width)];
-  let timer: NodeJS.Timeout | undefined;
+  const line = new TestLine(options);
   let hasBegun = false;
 
-  const coloured = (kind: SuiteResult["kind"], text: string): string =>
-    isTerminal ? `\u001b[${colours[kind]}m${text}\u001b[0m` : text;
   const begin = (): void => {
     if (hasBegun) return;
     hasBegun = true;
@@ -41,41 +38,34 @@ export function listingReporter(options: ListingOptions): SuiteReporter {
     const count = `${testCount} ${testCount === 1 ? "test" : "tests"}`;
     write(`${double}\n  ${title ?? suite}  (${count})\n${lines.join("")}${double}\n\n`);
   };
-  const clear = (): void => {
-    clearInterval(timer);
-    timer = undefined;
-    if (isTerminal) write("\r\u001b[2K");
-  };
   const place = ({ number, name }: ReportedTest): string =>
     `  ${`[${number}/${testCount}] ${name} `.padEnd(placeWidth, ".")}`;
 
   return {
     started(test) {
       begin();
-      if (!isTerminal) return;
-      let turn = 0;
-      const draw = (): void => {
-        write(`\r\u001b[2K${place(test)} ${spinner[turn++ % spinner.length]}`);
-      };
-      draw();
-      timer = setInterval(draw, spinnerMs);
-      timer.unref();
+      line.turn(
+        spinner.map((mark) => `${place(test)} ${mark}`),
+        spinnerMs,
+      );
     },
     finished(test, result) {
       begin();
-      clear();
+      line.clear();
       finished.push({ test, result });
-      write(`${place(test)} ${coloured(result.kind, words[result.kind])}  (${seconds(result.durationMs)})\n`);
+      write(
+        `${place(test)} ${line.coloured(result.kind, words[result.kind])}  (${seconds(result.durationMs)})\n`,
+      );
       if (result.kind !== "pass") write(indented("      ", result.message));
     },
     done({ passed, failed, skipped, durationMs, isInterrupted }) {
       begin();
-      clear();
+      line.clear();
       write(
         `\n${double}\n  ${"TEST".padEnd(37)}  ${"RESULT".padEnd(6)}  ${"DURATION".padStart(8)}\n${single}\n`,
       );
       for (const { test, result } of finished) {
-        const word = coloured(result.kind, words[result.kind].padEnd(6));
+        const word = line.coloured(result.kind, words[result.kind].padEnd(6));
         write(`  ${test.name.padEnd(37)}  ${word}  ${seconds(result.durationMs).padStart(8)}\n`);
         const isTold = isVerbose || result.kind !== "pass";
         for (const note of isTold ? result.notes : []) write(indented("    · ", note));
@@ -90,7 +80,7 @@ export function listingReporter(options: ListingOptions): SuiteReporter {
             ? `${skipped} SKIPPED`
             : "ALL PASSED";
       const kind = failed > 0 ? "fail" : isInterrupted || skipped > 0 ? "skip" : "pass";
-      const total = `${passed}/${testCount} passed  |  ${coloured(kind, verdict)}  |  total ${seconds(durationMs)}`;
+      const total = `${passed}/${testCount} passed  |  ${line.coloured(kind, verdict)}  |  total ${seconds(durationMs)}`;
       write(`${single}\n  ${total}\n${double}\n`);
     },
   };

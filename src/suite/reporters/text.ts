@@ -4,47 +4,36 @@
  * @packageDocumentation
  */
 import type { ReportedTest, ReporterOptions, SuiteReporter, SuiteResult } from "../report.ts";
+import { TestLine, words } from "./test-line.ts";
 
-const words = { pass: "PASS", fail: "FAIL", skip: "SKIP" } as const;
-const colours = { pass: 32, fail: 31, skip: 33 } as const;
 const spinner = ["|", "/", "-", "\\"] as const;
 const spinnerMs = 120;
 
 /** @param options.isVerbose - Also shows the notes of tests that passed. */
 export function textReporter(options: ReporterOptions & { readonly isVerbose?: boolean }): SuiteReporter {
-  const { suite, testCount, write, isTerminal, isVerbose = false } = options;
+  const { suite, testCount, write, isVerbose = false } = options;
   const finished: { readonly test: ReportedTest; readonly result: SuiteResult }[] = [];
   const digits = String(testCount).length;
-  let timer: NodeJS.Timeout | undefined;
-  const clear = () => {
-    clearInterval(timer);
-    timer = undefined;
-    if (isTerminal) write("\r\u001b[2K");
-  };
-  const word = (kind: SuiteResult["kind"]) =>
-    isTerminal ? `\u001b[${colours[kind]}m${words[kind]}\u001b[0m` : words[kind];
+  const line = new TestLine(options);
   const place = ({ number }: ReportedTest) => `[${String(number).padStart(digits)}/${testCount}]`;
 
   return {
     started(test) {
-      if (!isTerminal) return;
-      let turn = 0;
-      const draw = () => {
-        write(`\r\u001b[2K${place(test)} ${spinner[turn++ % spinner.length]} ${test.name}`);
-      };
-      draw();
-      timer = setInterval(draw, spinnerMs);
-      timer.unref();
+      line.turn(
+        spinner.map((mark) => `${place(test)} ${mark} ${test.name}`),
+        spinnerMs,
+      );
     },
     finished(test, result) {
-      clear();
+      line.clear();
       finished.push({ test, result });
-      write(`${place(test)} ${word(result.kind)}  ${test.name}  ${test.title} (${seconds(result)})\n`);
+      const word = line.coloured(result.kind, words[result.kind]);
+      write(`${place(test)} ${word}  ${test.name}  ${test.title} (${seconds(result)})\n`);
       if (result.kind !== "pass") write(`${indented(result.message)}\n`);
       if (result.kind === "fail" || isVerbose) for (const note of result.notes) write(`${indented(note)}\n`);
     },
     done({ passed, failed, skipped, durationMs, isInterrupted }) {
-      clear();
+      line.clear();
       write(`\n${table(finished)}\n`);
       const total = `${passed} passed, ${failed} failed, ${skipped} skipped`;
       const end = isInterrupted ? `; interrupted, ${testCount - finished.length} not run` : "";

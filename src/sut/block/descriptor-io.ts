@@ -33,8 +33,7 @@ export interface DescriptorIo {
   readonly isOneStep: boolean;
   read(into: Uint8Array, position: number, signal: AbortSignal | undefined): Settled;
   write(from: Uint8Array, position: number, isDurable: boolean, signal: AbortSignal | undefined): Settled;
-  /** Makes bytes read as zeros, by writing them or, in long ranges, by a hole. */
-  zero(range: ByteRange, signal: AbortSignal | undefined): Settled;
+  writeZeros(range: ByteRange, signal: AbortSignal | undefined): Settled;
 }
 
 export interface ByteRange {

@@ -1,18 +1,19 @@
 /**
  * A block device over an open file or Linux block device.
  *
- * Bytes go from and to the caller's buffers. Nothing is locked: requests in flight on the same blocks reach the
- * kernel as they come, so that it is the device that orders them, and overlapping ones may mix. Linux has no
- * compare command; it is emulated where each request is one step of this process, and else not offered.
+ * Bytes go from and to the caller's buffers. Past the page cache nothing is locked: requests in flight on the same
+ * blocks reach the kernel as they come, so that it is the device that orders them, and overlapping ones may mix.
+ * Through it, reads and writes of the same blocks wait for each other (`read-write-order.ts`). Linux has no compare
+ * command; it is emulated where each request is one step of this process, and else not offered.
  *
  * After a flush or a durable write that failed, Linux counts the pages that it could not write back as clean, and
  * the next flush succeeds although they are lost. So from the first such failure on no flush is `ok` here.
  *
- * The size is that at opening: a device that was resized has to be opened again.
+ * The size is that at opening, or follows a resize of the block device that is used as a whole.
  *
  * @packageDocumentation
  */
-import { close, fdatasync } from "node:fs";
+import { close } from "node:fs";
 import {
   type BlockDevice,
   type BlockRange,
@@ -20,12 +21,21 @@ import {
   type DeviceCapabilities,
   type DeviceIdentity,
   type Outcome,
-  type OutcomeCode,
   ok,
 } from "../port.ts";
 import { pageAligned } from "./aligned-memory.ts";
-import { type DescriptorIo, type Descriptors, type IoResult, pieceBytesMax } from "./descriptor-io.ts";
-import { failureOf, type IoFailure, outcomeOf } from "./errno.ts";
+import {
+  type ByteRange,
+  type DescriptorIo,
+  type Descriptors,
+  type IoResult,
+  pieceBytesMax,
+} from "./descriptor-io.ts";
+import { abortFailure, outcomeOf } from "./errno.ts";
+import type { RangeCommands } from "./range-commands.ts";
+import { ReadWriteOrder } from "./read-write-order.ts";
+import { type BufferRules, bufferRefusal, failed, rangeRefusal } from "./request-rules.ts";
+import { synced, type Zeroing } from "./zeroing.ts";
 
 /** Ranges of one call, as of one Dataset Management command. */
 const rangeCountMax = 256;
@@ -35,25 +45,43 @@ const okPromise = Promise.resolve(ok);
 
 export interface OpenedFile {
   /** Real path. */
-  readonly name: string;
+  readonly path: string;
+  readonly identity: DeviceIdentity;
+  readonly lastingId: string;
   readonly descriptors: Descriptors;
   readonly io: DescriptorIo;
+  readonly zeroing: Zeroing;
+  /** Disposed with the device. */
+  readonly commands: RangeCommands;
   readonly blockSizeBytes: number;
-  readonly blockCount: number;
+  /** Asked whenever the size matters. */
+  readonly blockCount: () => number;
   /** What buffers of O_DIRECT start at a multiple of, in bytes; 1 without it. */
   readonly bufferAlignment: number;
   /** Writes that have settled may be lost with the power. */
   readonly volatileWriteCache: boolean;
+  /** By the page cache. */
+  readonly isCached: boolean;
+  readonly deallocate: boolean;
+  readonly deallocatedReads: DeviceCapabilities["deallocatedReads"];
 }
 
 export class FileDevice implements BlockDevice {
   readonly identity: DeviceIdentity;
   readonly capabilities: DeviceCapabilities;
-  readonly blockCount: number;
+  /** Tells the file or disk from others that may be at the same path another time. */
+  readonly lastingId: string;
+  readonly #path: string;
   readonly #descriptors: Descriptors;
   readonly #io: DescriptorIo;
+  readonly #zeroing: Zeroing;
+  readonly #commands: RangeCommands;
+  readonly #order: ReadWriteOrder | undefined;
   readonly #blockSizeBytes: number;
-  readonly #bufferAlignment: number;
+  readonly #sizeNow: () => number;
+  /** As large as it was when that was last looked at. */
+  #blockCount: number;
+  readonly #buffers: BufferRules;
   /** The failure after which a flush promises nothing any more. */
   #durabilityLoss: string | undefined;
   #found: Uint8Array | undefined;
@@ -62,13 +90,19 @@ export class FileDevice implements BlockDevice {
   #disposed: Promise<void> | undefined;
 
   constructor(file: OpenedFile) {
-    const { name, descriptors, io, blockSizeBytes, blockCount, bufferAlignment, volatileWriteCache } = file;
-    this.identity = { name, uuid: undefined, nsid: undefined };
-    this.blockCount = blockCount;
-    this.#descriptors = descriptors;
+    const { io, blockSizeBytes, volatileWriteCache, deallocate, deallocatedReads } = file;
+    this.identity = file.identity;
+    this.lastingId = file.lastingId;
+    this.#path = file.path;
+    this.#descriptors = file.descriptors;
     this.#io = io;
+    this.#zeroing = file.zeroing;
+    this.#commands = file.commands;
+    this.#order = file.isCached && !io.isOneStep ? new ReadWriteOrder() : undefined;
     this.#blockSizeBytes = blockSizeBytes;
-    this.#bufferAlignment = bufferAlignment;
+    this.#sizeNow = file.blockCount;
+    this.#blockCount = file.blockCount();
+    this.#buffers = { path: file.path, blockSizeBytes, bufferAlignment: file.bufferAlignment };
     const transferBlocksMax = pieceBytesMax / blockSizeBytes;
     this.capabilities = {
       blockSizeBytes,
@@ -77,19 +111,27 @@ export class FileDevice implements BlockDevice {
       atomicWriteBlocks: 1,
       atomicWriteBlocksPowerFail: 1,
       volatileWriteCache,
-      deallocatedReads: "zeros",
+      deallocatedReads,
       writeZeroes: true,
-      deallocate: true,
+      deallocate,
       compare: io.isOneStep,
       compareAndWriteBlocksMax: io.isOneStep ? transferBlocksMax : 0,
     };
+  }
+
+  get blockCount(): number {
+    this.#blockCount = this.#sizeNow();
+    return this.#blockCount;
   }
 
   read(request: BlockRange & { readonly into: Uint8Array }, options?: CallOptions): Promise<Outcome> {
     const { into } = request;
     const refusal = this.#refusalOf(request, into, options);
     if (refusal !== undefined) return Promise.resolve(refusal);
-    const result = this.#io.read(into, request.block * this.#blockSizeBytes, options?.signal);
+    const { signal } = options ?? {};
+    const result = this.#ordered(request, true, signal, () =>
+      this.#io.read(into, request.block * this.#blockSizeBytes, signal),
+    );
     return this.#settled(result, "read", request);
   }
 
@@ -100,7 +142,10 @@ export class FileDevice implements BlockDevice {
     const { from, fua = false } = request;
     const refusal = this.#refusalOf(request, from, options);
     if (refusal !== undefined) return Promise.resolve(refusal);
-    const result = this.#io.write(from, request.block * this.#blockSizeBytes, fua, options?.signal);
+    const { signal } = options ?? {};
+    const result = this.#ordered(request, false, signal, () =>
+      this.#io.write(from, request.block * this.#blockSizeBytes, fua, signal),
+    );
     return this.#settled(result, fua ? "write with FUA" : "write", request);
   }
 
@@ -110,7 +155,12 @@ export class FileDevice implements BlockDevice {
   ): Promise<Outcome> {
     const refusal = this.#refusalOf(request, undefined, options);
     if (refusal !== undefined) return Promise.resolve(refusal);
-    return this.#settled(this.#zero(request, options), "write zeroes", request);
+    const { deallocate: mayUnmap = false } = request;
+    const { signal } = options ?? {};
+    const result = this.#ordered(request, false, signal, () =>
+      this.#zeroing.zero(this.#bytesOf(request), { mayUnmap }, signal),
+    );
+    return this.#settled(result, "write zeroes", request);
   }
 
   async deallocate(
@@ -118,6 +168,8 @@ export class FileDevice implements BlockDevice {
     options?: CallOptions,
   ): Promise<Outcome> {
     const { ranges } = request;
+    if (!this.capabilities.deallocate)
+      return failed("ERR_UNSUPPORTED", `deallocate: ${this.#path} has no discard (queue/discard_max_bytes)`);
     if (ranges.length > rangeCountMax)
       return failed("ERR_INVALID_REQUEST", `${ranges.length} ranges, at most ${rangeCountMax} are possible`);
     for (const range of ranges) {
@@ -128,7 +180,11 @@ export class FileDevice implements BlockDevice {
     this.#inFlightCount += 1;
     try {
       for (const [index, range] of ranges.entries()) {
-        const outcome = await this.#settled(this.#zero(range, options), "deallocate", range);
+        const { signal } = options ?? {};
+        const result = this.#ordered(range, false, signal, () =>
+          this.#zeroing.deallocate(this.#bytesOf(range), signal),
+        );
+        const outcome = await this.#settled(result, "deallocate", range);
         if (outcome.kind === "ok") continue;
         return index === 0 ? outcome : { ...outcome, kind: "unknown" };
       }
@@ -165,10 +221,19 @@ export class FileDevice implements BlockDevice {
         "ERR_INVALID_REQUEST",
         `compare and write of ${blockCount} blocks, at most ${blocksMax} are possible at once`,
       );
-    const compared = this.#compare(request);
-    if (compared.kind !== "ok") return compared;
-    const result = this.#io.write(from, request.block * this.#blockSizeBytes, false, undefined);
-    return this.#settled(result, "compare and write", request);
+    this.#inFlightCount += 1;
+    try {
+      while (this.#zeroing.isBusy) await this.#zeroing.idle();
+      // From here on it is one step, which no other process of ours comes between.
+      if (options?.signal?.aborted === true)
+        return failed("ERR_ABORTED", "the call was aborted before it began");
+      const compared = this.#compare(request);
+      if (compared.kind !== "ok") return compared;
+      const result = this.#io.write(from, request.block * this.#blockSizeBytes, false, undefined);
+      return await this.#settled(result, "compare and write", request);
+    } finally {
+      this.#returned();
+    }
   }
 
   flush(options?: CallOptions): Promise<Outcome> {
@@ -182,9 +247,20 @@ export class FileDevice implements BlockDevice {
     return this.#disposed;
   }
 
-  #zero({ block, blockCount }: BlockRange, options: CallOptions | undefined): IoResult | Promise<IoResult> {
-    const size = this.#blockSizeBytes;
-    return this.#io.zero({ position: block * size, byteCount: blockCount * size }, options?.signal);
+  #ordered(
+    range: BlockRange,
+    isRead: boolean,
+    signal: AbortSignal | undefined,
+    work: () => IoResult | Promise<IoResult>,
+  ): IoResult | Promise<IoResult> {
+    if (this.#order === undefined) return work();
+    return this.#order.inOrder(range, isRead, async () =>
+      signal?.aborted === true ? abortFailure(0) : work(),
+    );
+  }
+
+  #bytesOf({ block, blockCount }: BlockRange): ByteRange {
+    return { position: block * this.#blockSizeBytes, byteCount: blockCount * this.#blockSizeBytes };
   }
 
   /** One step: only for an `io` that does each call before it returns. */
@@ -199,7 +275,7 @@ export class FileDevice implements BlockDevice {
       if (Buffer.compare(found, piece) !== 0)
         return failed(
           "ERR_COMPARE_FAILED",
-          `the ${blockCount} blocks at block ${block} of ${this.identity.name} differ from those expected`,
+          `the ${blockCount} blocks at block ${block} of ${this.#path} differ from those expected`,
         );
     }
     return ok;
@@ -215,12 +291,13 @@ export class FileDevice implements BlockDevice {
   #outcomeOf(failure: IoResult, what: Operation, range: BlockRange): Outcome {
     if (failure === undefined) return ok;
     const outcome = outcomeOf(failure, what !== "read", this.#describe(what, range));
-    if (what === "write with FUA" && outcome.kind === "unknown") this.#durabilityLoss ??= outcome.message;
+    if (failure.losesWrites === true || (what === "write with FUA" && outcome.kind === "unknown"))
+      this.#durabilityLoss ??= `${this.#describe(what, range)}: ${failure.text}`;
     return outcome;
   }
 
   #flushed(failure: IoResult): Outcome {
-    const { name } = this.identity;
+    const name = this.#path;
     if (failure !== undefined) {
       const outcome = outcomeOf({ ...failure, isRefusal: false }, true, `flush of ${name}`);
       this.#durabilityLoss ??= outcome.kind === "ok" ? undefined : outcome.message;
@@ -246,7 +323,7 @@ export class FileDevice implements BlockDevice {
   }
 
   #describe(what: Operation | "compare", { block, blockCount }: BlockRange): string {
-    return `${what} of ${blockCount} ${blockCount === 1 ? "block" : "blocks"} at ${block} on ${this.identity.name}`;
+    return `${what} of ${blockCount} ${blockCount === 1 ? "block" : "blocks"} at ${block} on ${this.#path}`;
   }
 
   #compareRefusal(what: string): Outcome | undefined {
@@ -260,35 +337,27 @@ export class FileDevice implements BlockDevice {
     bytes: Uint8Array | undefined,
     options: CallOptions | undefined,
   ): Outcome | undefined {
-    if (this.#disposed !== undefined) return failed("ERR_CLOSED", `${this.identity.name} is closed`);
+    if (this.#disposed !== undefined) return failed("ERR_CLOSED", `${this.#path} is closed`);
     if (options?.signal?.aborted === true)
       return failed("ERR_ABORTED", "the call was aborted before it began");
-    if (!(Number.isSafeInteger(block) && Number.isSafeInteger(blockCount) && block >= 0 && blockCount >= 0))
-      return failed("ERR_INVALID_REQUEST", `${blockCount} blocks at block ${block} are no range of blocks`);
-    if (block + blockCount > this.blockCount)
-      return failed(
-        "ERR_OUT_OF_RANGE",
-        `${blockCount} blocks at block ${block} exceed the ${this.blockCount} blocks of ${this.identity.name}`,
-      );
-    if (bytes === undefined) return undefined;
-    if (bytes.length !== blockCount * this.#blockSizeBytes)
-      return failed(
-        "ERR_INVALID_REQUEST",
-        `a buffer of ${bytes.length} bytes does not hold ${blockCount} blocks of ${this.#blockSizeBytes} bytes`,
-      );
-    if (bytes.byteOffset % this.#bufferAlignment !== 0)
-      return failed(
-        "ERR_INVALID_REQUEST",
-        `the buffer lies ${bytes.byteOffset % this.#bufferAlignment} bytes past a multiple of ${this.#bufferAlignment}: ${this.identity.name} was opened with O_DIRECT, which wants aligned buffers`,
-      );
-    return undefined;
+    const end = block + blockCount;
+    const reachBlocks = end > this.#blockCount ? this.blockCount : this.#blockCount;
+    return (
+      rangeRefusal({ block, blockCount }, reachBlocks, this.#path) ??
+      (bytes === undefined ? undefined : bufferRefusal(bytes, blockCount, this.#buffers))
+    );
   }
 
   async #dispose(): Promise<void> {
     if (this.#inFlightCount > 0 && !(await this.#idle()))
       throw new Error(
-        `${this.identity.name}: ${this.#inFlightCount} calls did not return within ${disposeDeadlineMs / 1000} s; the device is closed when they do`,
+        `${this.#path}: ${this.#inFlightCount} calls did not return within ${disposeDeadlineMs / 1000} s; the device is closed when they do`,
       );
+    await this.#close();
+  }
+
+  async #close(): Promise<void> {
+    await this.#commands.dispose();
     await closeBoth(this.#descriptors);
   }
 
@@ -296,7 +365,7 @@ export class FileDevice implements BlockDevice {
   #idle(): Promise<boolean> {
     return new Promise((resolve) => {
       const timer = setTimeout(() => {
-        this.#onIdle = () => void closeBoth(this.#descriptors);
+        this.#onIdle = () => void this.#close();
         resolve(false);
       }, disposeDeadlineMs);
       this.#onIdle = () => {
@@ -308,23 +377,6 @@ export class FileDevice implements BlockDevice {
 }
 
 type Operation = "read" | "write" | "write with FUA" | "write zeroes" | "deallocate" | "compare and write";
-
-function failed(code: OutcomeCode, message: string): Outcome {
-  return { kind: "failed", code, message };
-}
-
-/** Always on the thread pool: what a hop costs is nothing beside a flush. */
-function synced(descriptor: number): Promise<IoFailure | undefined> {
-  return new Promise((resolve, reject) => {
-    fdatasync(descriptor, (error) => {
-      try {
-        resolve(error === null ? undefined : failureOf(error, 0));
-      } catch (bug) {
-        reject(bug);
-      }
-    });
-  });
-}
 
 /** An error of close(2) says that earlier writes failed, which nobody asked to be durable. */
 async function closeBoth({ plain, durable }: Descriptors): Promise<void> {

@@ -17,11 +17,37 @@ export interface IoFailure {
   readonly text: string;
   /** Bytes that earlier system calls of the same request moved. */
   readonly doneBytes: number;
+  /** Earlier writes were lost with it, which the kernel tells once only. */
+  readonly losesWrites?: true;
+  /** A program's call was refused because pages of the range were dirty in the page cache. */
+  readonly isBusy?: true;
 }
 
 const { errno } = constants;
 /** Numbers of `asm-generic/errno.h` that Node does not name. */
 const linuxErrno = { EREMOTEIO: 121, EBADE: 52 };
+
+/** What util-linux says of an error, with `strerror` of glibc or musl in the C locale. */
+const texts: readonly (readonly [RegExp, number])[] = [
+  [/Invalid argument$/, errno.EINVAL],
+  [/(Input\/output|I\/O) error$/, errno.EIO],
+  [/No space left on device$/, errno.ENOSPC],
+  [/(Disk q|Q)uota exceeded$/, errno.EDQUOT],
+  [/(Operation n|N)ot supported$/, errno.EOPNOTSUPP],
+  [/fallocate failed: keep size mode .* unsupported$/, errno.EOPNOTSUPP],
+  [/(Device or r|R)esource busy$/, errno.EBUSY],
+  [/No such device or address$/, errno.ENXIO],
+  [/No such device$/, errno.ENODEV],
+  [/Read-only file system$/, errno.EROFS],
+  [/Operation not permitted$/, errno.EPERM],
+  [/Permission denied$/, errno.EACCES],
+  [/No data available$/, errno.ENODATA],
+  [/(Connection|Operation) timed out$/, errno.ETIMEDOUT],
+  [/Link has been severed$/, errno.ENOLINK],
+  [/Remote I\/O error$/, linuxErrno.EREMOTEIO],
+  [/Invalid exchange$/, linuxErrno.EBADE],
+  [/File too large$/, errno.EFBIG],
+];
 
 /** Refused before anything was done. */
 const refusals: ReadonlyMap<number, OutcomeCode> = new Map([
@@ -31,6 +57,7 @@ const refusals: ReadonlyMap<number, OutcomeCode> = new Map([
   [errno.EFBIG, "ERR_OUT_OF_RANGE"],
   [errno.EROFS, "ERR_TARGET"],
   [errno.EPERM, "ERR_TARGET"],
+  [errno.EACCES, "ERR_TARGET"],
 ]);
 
 /** Errors on the way, with the block layer's meanings (`blk_errors` of the Linux kernel). */
@@ -53,13 +80,22 @@ const failures: ReadonlyMap<number, OutcomeCode> = new Map([
 export function failureOf(error: unknown, doneBytes: number): IoFailure {
   const number = errnoOf(error);
   if (number === undefined) throw error;
-  const refusal = refusals.get(number);
-  return {
-    code: refusal ?? failures.get(number) ?? "ERR_TARGET",
-    isRefusal: refusal !== undefined,
-    text: (error as Error).message,
-    doneBytes,
-  };
+  return failureOfNumber(number, (error as Error).message, doneBytes);
+}
+
+/** @param text - What a program of util-linux said when its one system call on a range failed. */
+export function failureOfText(text: string): IoFailure {
+  const number = texts.find(([pattern]) => pattern.test(text))?.[1];
+  // Busy is what the kernel says before it begins; see `zeroing.ts`.
+  if (number === errno.EBUSY)
+    return { code: "ERR_TARGET", isRefusal: true, isBusy: true, text, doneBytes: 0 };
+  return failureOfNumber(number, text, 0);
+}
+
+function failureOfNumber(number: number | undefined, text: string, doneBytes: number): IoFailure {
+  const refusal = number === undefined ? undefined : refusals.get(number);
+  const code = refusal ?? (number === undefined ? undefined : failures.get(number)) ?? "ERR_TARGET";
+  return { code, isRefusal: refusal !== undefined, text, doneBytes };
 }
 
 /** Fewer bytes were there to read than the size at opening says. */

@@ -6,7 +6,7 @@
  *
  * @packageDocumentation
  */
-import { existsSync, readdirSync, readFileSync, realpathSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync, realpathSync } from "node:fs";
 import { basename, join } from "node:path";
 
 /** Number of a block device, as in `/proc/self/mountinfo` and `/sys/dev/block`: `8:1`. */
@@ -41,6 +41,20 @@ export function usesOfFile(path: string): string[] {
   return uses;
 }
 
+/** A program that has a file or device open, for people; `undefined` if none that we may look into. */
+export function openerOf(path: string): string | undefined {
+  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name)))
+    try {
+      const folder = `/proc/${pid}/fd`;
+      if (Number(pid) === process.pid) continue;
+      if (!readdirSync(folder).some((name) => readlinkSync(join(folder, name)) === path)) continue;
+      return `${readFileSync(`/proc/${pid}/comm`, "utf8").trim()}, process ${pid}`;
+    } catch {
+      // It has ended, or is another user's.
+    }
+  return undefined;
+}
+
 /** The folder of `/sys` about a block device or partition. */
 export function sysFolder(number: DeviceNumber): string {
   return realpathSync(`/sys/dev/block/${number}`);
@@ -56,7 +70,7 @@ export function mountPointsOf(mountinfo: string, path: string, number: DeviceNum
     const fields = line.split(" ");
     const source = fields[fields.indexOf("-") + 2];
     const mountPoint = fields[4];
-    if (mountPoint === undefined || (fields[2] !== number && source !== path)) return [];
+    if (mountPoint === undefined || (fields[2] !== number && resolved(source) !== path)) return [];
     return [unescaped(mountPoint)];
   });
 }
@@ -67,14 +81,31 @@ function usesOfOne(path: string, number: DeviceNumber, folder: string): string[]
   );
   const holdersFolder = join(folder, "holders");
   const holders = existsSync(holdersFolder) ? readdirSync(holdersFolder) : [];
-  uses.push(...holders.map((name) => `is part of /dev/${basename(name)}`));
+  uses.push(...holders.map((name) => `is part of ${holderText(join(holdersFolder, name))}`));
   if (isSwap(path)) uses.push("is swap space");
   return uses;
 }
 
+/** A mapped device by its own name too: "/dev/dm-3 (vg-root)". */
+function holderText(folder: string): string {
+  const mapped = join(folder, "dm/name");
+  const name = existsSync(mapped) ? ` (${readFileSync(mapped, "utf8").trim()})` : "";
+  return `/dev/${basename(folder)}${name}`;
+}
+
 function isSwap(path: string): boolean {
   const lines = readFileSync("/proc/swaps", "utf8").split("\n").slice(1);
-  return lines.some((line) => unescaped(line.split(/\s/, 1)[0]!) === path);
+  return lines.some((line) => resolved(unescaped(line.split(/\s/, 1)[0]!)) === path);
+}
+
+/** Of names such as `/dev/mapper/vg-root` the real one; others as they are. */
+function resolved(path: string | undefined): string | undefined {
+  if (path?.startsWith("/dev/") !== true) return path;
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
 }
 
 /** The kernel writes spaces and the like as octal escapes. */

@@ -12,19 +12,22 @@ import {
   fstatSync,
   ftruncateSync,
   openSync,
-  readFileSync,
   readSync,
   realpathSync,
   type Stats,
   statSync,
 } from "node:fs";
-import { join } from "node:path";
-import { type BlockDevice, ServiceError, type ServiceErrorCode } from "../port.ts";
 import { pageAligned } from "./aligned-memory.ts";
 import { FileDevice } from "./device.ts";
-import { deviceNumber, sysFolder, usesOfBlockDevice, usesOfFile } from "./in-use.ts";
+import { DirectIo } from "./direct-io.ts";
+import { type DiskIdentity, diskIdentity, fileId } from "./disk-identity.ts";
+import { type DiskLimits, diskBytes, diskLimits } from "./disk-limits.ts";
+import { deviceNumber, openerOf, sysFolder, usesOfBlockDevice, usesOfFile } from "./in-use.ts";
+import { assertPrograms, RangeCommands } from "./range-commands.ts";
+import { inUse, openError, refused } from "./refusal.ts";
 import { SyncIo } from "./sync-io.ts";
 import { ThreadIo } from "./thread-io.ts";
+import { type ZeroesBy, Zeroing } from "./zeroing.ts";
 
 export interface BlockDeviceOptions {
   /** A regular file or a block device; symbolic links are followed. */
@@ -32,24 +35,28 @@ export interface BlockDeviceOptions {
   /** 512 or 4096, and not less than a device's own logical block. */
   readonly blockSizeBytes: number;
   /**
-   * How many bytes are used, from the start; all if absent. A file that does not exist, or is empty, is made this
-   * long and sparse; anything else has to be at least as long.
+   * How many bytes are used, from the start. A file that does not exist, or is empty, is made this long and sparse;
+   * anything else has to be at least as long. If absent, all of it is used, and a block device's size followed.
    */
   readonly sizeBytes?: number;
   /** `sync`: on this thread, the least CPU time, one call at a time. `threads`: many in flight, for disks. */
   readonly io: "sync" | "threads";
-  /** Bypasses the page cache (O_DIRECT): buffers have to be aligned as pages of WebAssembly memory are. */
+  /** Bypasses the page cache (O_DIRECT): for buffers in WebAssembly memory; others are copied where a device wants them aligned. */
   readonly direct?: boolean;
+  /** See {@link ZeroesBy}; `device` for a block device and `writes` for a file if absent. */
+  readonly zeroesBy?: ZeroesBy;
   /**
    * `read`: nothing is made, claimed or changed, and whoever else uses the path is not asked; the operating system
    * refuses every write, and all whole blocks that there are can be read. `write` if absent.
    */
   readonly access?: "read" | "write";
+  /** It was opened before: no file is made, and what has another `lastingId` than then, if that is known, refused. */
+  readonly again?: { readonly lastingId: string | undefined };
 }
 
 /** @throws {ServiceError} If the path cannot be used: what is wrong, and what to do. */
-export async function openBlockDevice(options: BlockDeviceOptions): Promise<BlockDevice> {
-  const { path, blockSizeBytes, sizeBytes, direct = false, access = "write" } = options;
+export async function openBlockDevice(options: BlockDeviceOptions): Promise<FileDevice> {
+  const { path, blockSizeBytes, sizeBytes, direct = false, access = "write", again } = options;
   const isReadOnly = access === "read";
   if (blockSizeBytes !== 512 && blockSizeBytes !== 4096)
     throw refused(
@@ -59,33 +66,61 @@ export async function openBlockDevice(options: BlockDeviceOptions): Promise<Bloc
     );
   if (sizeBytes !== undefined) assertWhole(path, sizeBytes, blockSizeBytes);
   const stats = statSync(path, { throwIfNoEntry: false });
-  const isBlock = stats?.isBlockDevice() ?? false;
-  assertUsable(path, stats, { sizeBytes, isReadOnly });
-  const limits = isBlock
-    ? blockLimits(realpathSync(path), stats!, { blockSizeBytes, isReadOnly })
-    : fileLimits;
+  assertUsable(path, stats, { ...options, isReadOnly });
+  const disk = stats?.isBlockDevice() === true ? lookedUp(realpathSync(path), stats) : undefined;
+  if (disk !== undefined) assertUsableDisk(disk, { ...options, isReadOnly });
+  if (again !== undefined)
+    assertSame(
+      disk === undefined ? path : nameOf(disk),
+      disk?.identity.lastingId ?? lastingIdOf(path),
+      again.lastingId,
+    );
+  const zeroesBy = options.zeroesBy ?? (disk === undefined ? "writes" : "device");
+  if (!isReadOnly && zeroesBy === "device") assertPrograms(programsFor(disk), path);
   const flags = (direct ? constants.O_DIRECT : 0) | (isReadOnly ? constants.O_RDONLY : constants.O_RDWR);
   const plain = openPlain(path, flags, { stats, isReadOnly });
   try {
     const name = realpathSync(path);
-    if (!isBlock && !isReadOnly && sizeBytes !== undefined && fstatSync(plain).size === 0)
+    const { rdev, size } = fstatSync(plain);
+    if (disk !== undefined && rdev !== stats?.rdev)
+      throw refused("ERR_CONFLICT", path, "led to another device at this moment: try again");
+    if (disk === undefined && !isReadOnly && sizeBytes !== undefined && size === 0 && again === undefined)
       extend(name, plain, sizeBytes);
-    const found = isBlock ? limits.sizeBytes : fstatSync(plain).size;
+    const foundBytes = () => (disk === undefined ? fstatSync(plain).size : diskBytes(disk.folder));
     const used = isReadOnly
-      ? readableBytes(name, found, blockSizeBytes)
-      : usedBytes(name, found, sizeBytes, blockSizeBytes);
+      ? readableBytes(name, foundBytes(), blockSizeBytes)
+      : usedBytes(name, foundBytes(), sizeBytes, blockSizeBytes);
     if (direct) probeDirect(name, plain, blockSizeBytes);
     // A block device is claimed by the first descriptor; another of the same file needs no claim.
     const durable = openSync(`/proc/self/fd/${plain}`, flags | constants.O_DSYNC);
     const descriptors = { plain, durable };
+    const straight = options.io === "sync" ? new SyncIo(descriptors) : new ThreadIo(descriptors);
+    const io = direct ? new DirectIo(straight) : straight;
+    const commands = new RangeCommands(plain);
+    const isBlockDevice = disk !== undefined;
+    const isDiscarded = isBlockDevice && zeroesBy === "device";
     return new FileDevice({
-      name,
-      descriptors,
-      io: options.io === "sync" ? new SyncIo(descriptors) : new ThreadIo(descriptors),
-      blockSizeBytes,
-      blockCount: used / blockSizeBytes,
-      bufferAlignment: direct ? limits.bufferAlignment : 1,
-      volatileWriteCache: !direct || limits.hasVolatileCache,
+      ...{ path: name, descriptors, io, commands, blockSizeBytes },
+      identity: {
+        name: disk === undefined ? name : nameOf(disk),
+        uuid: disk?.identity.uuid,
+        nsid: disk?.identity.nsid,
+      },
+      lastingId: disk?.identity.lastingId ?? lastingIdOf(name),
+      zeroing: new Zeroing({
+        ...{ zeroesBy, io, commands, isBlockDevice, descriptor: plain, isDirect: direct },
+        writesZeroes: disk?.limits.writesZeroes ?? true,
+      }),
+      blockCount:
+        isBlockDevice && sizeBytes === undefined
+          ? () => Math.floor(foundBytes() / blockSizeBytes)
+          : () => used / blockSizeBytes,
+      // A file's own metadata is cached, whatever is below it.
+      bufferAlignment: direct ? (disk?.limits.sectorBytes ?? 512) : 1,
+      isCached: !direct,
+      volatileWriteCache: !direct || (disk?.limits.hasVolatileCache ?? true),
+      deallocate: !isDiscarded || disk.limits.discards,
+      deallocatedReads: isDiscarded ? "unreported" : "zeros",
     });
   } catch (error) {
     closeSync(plain);
@@ -93,60 +128,89 @@ export async function openBlockDevice(options: BlockDeviceOptions): Promise<Bloc
   }
 }
 
-interface Limits {
-  readonly sizeBytes: number;
-  readonly bufferAlignment: number;
-  readonly hasVolatileCache: boolean;
+interface Disk {
+  readonly name: string;
+  readonly number: ReturnType<typeof deviceNumber>;
+  /** Of `/sys`. */
+  readonly folder: string;
+  readonly limits: DiskLimits;
+  readonly identity: DiskIdentity;
 }
 
-/** A file's own metadata is cached, whatever is below it; its size is read once it is open. */
-const fileLimits: Limits = { sizeBytes: 0, bufferAlignment: 512, hasVolatileCache: true };
+/** For people, who shall see which disk it is: "/dev/sdb (Samsung SSD 980, serial S64, 931.5 GiB)". */
+function nameOf({ name, identity }: Disk): string {
+  return `${name} (${identity.words})`;
+}
 
-/** What the kernel says of a block device; refuses one that is in use, read-only or of longer blocks. */
-function blockLimits(
-  name: string,
-  stats: Stats,
-  { blockSizeBytes, isReadOnly }: { readonly blockSizeBytes: number; readonly isReadOnly: boolean },
-): Limits {
-  const number = deviceNumber(stats.rdev);
+function lookedUp(name: string, { rdev }: Stats): Disk {
+  const number = deviceNumber(rdev);
+  try {
+    const folder = sysFolder(number);
+    return { name, number, folder, limits: diskLimits(folder), identity: diskIdentity(folder) };
+  } catch (cause) {
+    throw refused("ERR_NOT_FOUND", name, `has no device behind it, or /sys is not mounted`, cause);
+  }
+}
+
+/** Refuses a device that is in use, read-only, zoned, or of longer blocks. */
+function assertUsableDisk(
+  { name, number, limits }: Disk,
+  {
+    blockSizeBytes,
+    isReadOnly,
+  }: Pick<BlockDeviceOptions, "blockSizeBytes"> & { readonly isReadOnly: boolean },
+): void {
+  const { sectorBytes, zoned } = limits;
   const [use] = isReadOnly ? [] : usesOfBlockDevice(name, number);
   if (use !== undefined) throw inUse(name, use);
-  const folder = sysFolder(number);
-  if (!isReadOnly && read(join(folder, "ro")) === "1")
+  if (!isReadOnly && limits.isReadOnly)
     throw refused("ERR_FORBIDDEN", name, "is read-only: harrow writes to what it checks");
-  // A partition has no queue of its own.
-  const queue = existsQueue(folder) ?? join(folder, "../queue");
-  const sectorBytes = Number(read(join(queue, "logical_block_size")));
+  if (!isReadOnly && zoned !== "none")
+    throw refused(
+      "ERR_UNSUPPORTED",
+      name,
+      `is a zoned device (${zoned}), whose blocks are not written in any order: name another device`,
+    );
   if (sectorBytes > blockSizeBytes)
     throw refused(
       "ERR_INVALID_REQUEST",
       name,
       `has logical blocks of ${sectorBytes} bytes: use blockSizeBytes ${sectorBytes}, not ${blockSizeBytes}`,
     );
-  return {
-    // In units of 512 bytes, whatever the logical block.
-    sizeBytes: Number(read(join(folder, "size"))) * 512,
-    bufferAlignment: sectorBytes,
-    hasVolatileCache: read(join(queue, "write_cache")) !== "write through",
-  };
 }
 
-function existsQueue(folder: string): string | undefined {
-  const queue = join(folder, "queue");
-  return statSync(queue, { throwIfNoEntry: false }) === undefined ? undefined : queue;
+function programsFor(disk: Disk | undefined): readonly ("fallocate" | "blkdiscard")[] {
+  if (disk === undefined) return ["fallocate"];
+  const { discards, writesZeroes } = disk.limits;
+  return [...(discards ? (["blkdiscard"] as const) : []), ...(writesZeroes ? (["fallocate"] as const) : [])];
 }
 
-function read(file: string): string {
-  return readFileSync(file, "utf8").trim();
+function lastingIdOf(path: string): string {
+  return fileId(statSync(path, { bigint: true }));
+}
+
+function assertSame(path: string, found: string, wanted: string | undefined): void {
+  if (wanted === undefined || found === wanted) return;
+  throw refused(
+    "ERR_CONFLICT",
+    path,
+    `is not what it was when the run began (now ${found}, then ${wanted}): name the path at which that is, or begin another run`,
+  );
 }
 
 function assertUsable(
   path: string,
   stats: Stats | undefined,
-  { sizeBytes, isReadOnly }: { readonly sizeBytes: number | undefined; readonly isReadOnly: boolean },
+  {
+    sizeBytes,
+    isReadOnly,
+    again,
+  }: Pick<BlockDeviceOptions, "sizeBytes" | "again"> & { readonly isReadOnly: boolean },
 ): void {
   if (stats === undefined) {
     if (isReadOnly) throw refused("ERR_NOT_FOUND", path, "does not exist");
+    if (again !== undefined)
+      throw refused("ERR_NOT_FOUND", path, "does not exist, and did when the run began: bring it back");
     if (sizeBytes === undefined)
       throw refused("ERR_NOT_FOUND", path, "does not exist: give sizeBytes to have a sparse file made");
     return;
@@ -173,7 +237,10 @@ function openPlain(
     if (stats === undefined) return openSync(path, flags | O_CREAT | O_EXCL, mode);
     return openSync(path, stats.isBlockDevice() ? flags | O_EXCL : flags);
   } catch (cause) {
-    throw openError(path, cause, isReadOnly ? "reading" : "writing");
+    throw openError(path, cause, {
+      purpose: isReadOnly ? "reading" : "writing",
+      opener: () => openerOf(realpathSync(path)),
+    });
   }
 }
 
@@ -183,39 +250,6 @@ function extend(name: string, descriptor: number, sizeBytes: number): void {
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw refused("ERR_INVALID_REQUEST", name, `cannot be made ${sizeBytes} bytes long: ${why}`, cause);
-  }
-}
-
-function openError(path: string, cause: unknown, purpose: "reading" | "writing"): unknown {
-  const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
-  const told = (serviceCode: ServiceErrorCode, what: string) => refused(serviceCode, path, what, cause);
-  switch (code) {
-    case "EACCES":
-    case "EPERM":
-      return told(
-        "ERR_FORBIDDEN",
-        `may not be opened for ${purpose}: run as a user who may, or change its mode`,
-      );
-    case "EROFS":
-      return told("ERR_FORBIDDEN", "lies on a read-only file system or device");
-    case "EBUSY":
-    case "ETXTBSY":
-      return told("ERR_BUSY", "is in use by another program, which has claimed it: stop that first");
-    case "EEXIST":
-      return told(
-        "ERR_CONFLICT",
-        "was made by somebody else at this moment, or is a link that leads nowhere",
-      );
-    case "ENOENT":
-    case "ENOTDIR":
-      return told("ERR_NOT_FOUND", "cannot be made: there is no such folder");
-    case "ENXIO":
-    case "ENOMEDIUM":
-      return told("ERR_NOT_FOUND", "has no device or medium behind it");
-    case "EINVAL":
-      return told("ERR_UNSUPPORTED", "is on a file system without O_DIRECT: leave out direct");
-    default:
-      return cause instanceof Error ? told("ERR_TARGET", `cannot be opened: ${cause.message}`) : cause;
   }
 }
 
@@ -254,12 +288,4 @@ function assertWhole(path: string, sizeBytes: number, blockSizeBytes: number): v
     path,
     `${sizeBytes} bytes are no whole number of blocks of ${blockSizeBytes} bytes: give a sizeBytes that is`,
   );
-}
-
-function inUse(path: string, use: string): ServiceError {
-  return refused("ERR_BUSY", path, `${use}: free it first, or name another device`);
-}
-
-function refused(code: ServiceErrorCode, path: string, what: string, cause?: unknown): ServiceError {
-  return new ServiceError(code, `${path} ${what}`, cause === undefined ? undefined : { cause });
 }

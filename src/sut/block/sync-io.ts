@@ -15,7 +15,6 @@ import {
   pieceBytesMax,
 } from "./descriptor-io.ts";
 import { endFailure, failureOf } from "./errno.ts";
-import { holeBytesMin, punchSync } from "./hole.ts";
 
 export class SyncIo implements DescriptorIo {
   readonly isOneStep = true;
@@ -57,9 +56,7 @@ export class SyncIo implements DescriptorIo {
     return undefined;
   }
 
-  zero({ position, byteCount }: ByteRange): IoResult {
-    if (byteCount >= holeBytesMin && punchSync(this.#descriptors.plain, position, byteCount))
-      return undefined;
+  writeZeros({ position, byteCount }: ByteRange): IoResult {
     this.#zeros ??= pageAligned(pieceBytesMax);
     for (let done = 0; done < byteCount; done += pieceBytesMax) {
       const piece = this.#zeros.subarray(0, pieceBytes(byteCount - done));

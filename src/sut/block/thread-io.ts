@@ -19,7 +19,6 @@ import {
   pieceBytesMax,
 } from "./descriptor-io.ts";
 import { abortFailure, endFailure, failureOf } from "./errno.ts";
-import { holeBytesMin, punch } from "./hole.ts";
 
 type Signal = AbortSignal | undefined;
 
@@ -47,9 +46,8 @@ export class ThreadIo implements DescriptorIo {
     );
   }
 
-  async zero({ position, byteCount }: ByteRange, signal: Signal): Promise<IoResult> {
+  writeZeros({ position, byteCount }: ByteRange, signal: Signal): Promise<IoResult> {
     const { plain } = this.#descriptors;
-    if (byteCount >= holeBytesMin && (await punch(plain, position, byteCount))) return undefined;
     const zeros = (this.#zeros ??= pageAligned(pieceBytesMax));
     return transfer(byteCount, signal, (done, lengthBytes, onDone) =>
       write(plain, zeros, 0, lengthBytes, position + done, onDone),

@@ -7,6 +7,7 @@
  * @packageDocumentation
  */
 import type { CallOptions, DiffPage, Snapshot, VolumeService } from "../port.ts";
+import { replaced } from "../replaced.ts";
 import type { CsiSnapshotMetadata } from "./client.ts";
 import { csiChunkBlocks, diffPages } from "./diff-pages.ts";
 
@@ -48,22 +49,9 @@ export function withCsiDiffs(
       where: base === undefined ? `allocated blocks of ${targetId}` : `changes to ${targetId}`,
     });
   }
-  return {
+  return replaced(service, {
     diffCapabilities: { granularityBlocks, chunkBlocks: csiChunkBlocks },
-    createVolume: (request, callOptions) => service.createVolume(request, callOptions),
-    getVolume: (uuid, callOptions) => service.getVolume(uuid, callOptions),
-    listVolumes: (callOptions) => service.listVolumes(callOptions),
-    resizeVolume: (request, callOptions) => service.resizeVolume(request, callOptions),
-    deleteVolume: (uuid, callOptions) => service.deleteVolume(uuid, callOptions),
-    createSnapshot: (request, callOptions) => service.createSnapshot(request, callOptions),
-    getSnapshot: (uuid, callOptions) => service.getSnapshot(uuid, callOptions),
-    listSnapshots: (callOptions) => service.listSnapshots(callOptions),
-    deleteSnapshot: (uuid, callOptions) => service.deleteSnapshot(uuid, callOptions),
-    cloneSnapshot: (request, callOptions) => service.cloneSnapshot(request, callOptions),
-    rollbackVolume: (request, callOptions) => service.rollbackVolume(request, callOptions),
     diff,
-    openVolume: (uuid, callOptions) => service.openVolume(uuid, callOptions),
-    openSnapshot: (uuid, callOptions) => service.openSnapshot(uuid, callOptions),
     [Symbol.asyncDispose]: async () => {
       try {
         await client[Symbol.asyncDispose]();
@@ -71,5 +59,5 @@ export function withCsiDiffs(
         await service[Symbol.asyncDispose]();
       }
     },
-  };
+  });
 }

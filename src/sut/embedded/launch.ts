@@ -25,6 +25,8 @@ export interface LaunchOptions {
   readonly volatileCacheSeed?: number;
   /** Has it serve diffs as a CSI driver does, too, in a style; not if absent. */
   readonly csi?: CsiStyle;
+  /** Address, with or without a port, that its discovery log names; the one that a host has reached if absent. */
+  readonly advertise?: string;
   /** Bearer token; a random one if absent. */
   readonly token?: string;
   /** How long it may take until it serves; 20 s if absent. */
@@ -83,6 +85,7 @@ export async function launchEmbedded(options: LaunchOptions): Promise<LaunchedTa
         ...["--host", "127.0.0.1", "--nvme-port", String(nvmePort), "--api-port", String(apiPort)],
         ...["--token-env", "HARROW_TOKEN", "--exit-with-parent"],
         ...(directory === undefined ? [] : ["--directory", directory]),
+        ...(options.advertise === undefined ? [] : ["--advertise", options.advertise]),
         ...(options.csi === undefined ? [] : ["--csi-port", String(csiPort), "--csi-style", options.csi]),
         ...(options.volatileCache ? ["--volatile-cache"] : []),
         ...(volatileCacheSeed === undefined ? [] : ["--volatile-cache-seed", String(volatileCacheSeed)]),

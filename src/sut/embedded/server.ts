@@ -10,6 +10,7 @@
 
 import { createHash, randomBytes } from "node:crypto";
 import { resolve } from "node:path";
+import { AsyncStack } from "../async-stack.ts";
 import { type CsiServerOptions, serveCsi } from "../csi/server/server.ts";
 import { type ControlPlaneOptions, serveControlPlane } from "../control-plane/server.ts";
 import { type Log, silentLog } from "../log.ts";
@@ -20,7 +21,7 @@ import { type HostFaults, serveTarget } from "../target/server.ts";
 
 export interface EmbeddedOptions
   extends Pick<ControlPlaneOptions, "token" | "creatingMs" | "diffPageRangesMax" | "productVersion">,
-    Pick<TargetOptions, "headerDigest" | "dataDigest" | "mdts" | "volatileWriteCache"> {
+    Pick<TargetOptions, "advertise" | "headerDigest" | "dataDigest" | "mdts" | "volatileWriteCache"> {
   /** Where the volumes live: in memory, or in a directory that survives the process. */
   readonly store: StoreOptions;
   /**
@@ -68,7 +69,7 @@ export async function serveEmbedded(options: EmbeddedOptions): Promise<EmbeddedT
       serial: identity.serial,
       host,
       port: options.nvmePort ?? 0,
-      ...pick(options, ["headerDigest", "dataDigest", "mdts", "volatileWriteCache"]),
+      ...pick(options, ["advertise", "headerDigest", "dataDigest", "mdts", "volatileWriteCache"]),
       // Whoever is not told of the cache would never flush it.
       ...(options.store.volatileCache !== undefined && { volatileWriteCache: true }),
       log,
@@ -110,42 +111,6 @@ export async function serveEmbedded(options: EmbeddedOptions): Promise<EmbeddedT
     faults: target,
     [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
   };
-}
-
-/** Things that are open, closed in the reverse order of their opening. Node 20 has no AsyncDisposableStack. */
-class AsyncStack implements AsyncDisposable {
-  #resources: AsyncDisposable[] = [];
-  #disposal: Promise<void> | undefined;
-
-  use<Resource extends AsyncDisposable>(resource: Resource): Resource {
-    this.#resources.push(resource);
-    return resource;
-  }
-
-  /** Hands the resources over to a new stack; this one then closes nothing. */
-  move(): AsyncStack {
-    const heir = new AsyncStack();
-    heir.#resources = this.#resources;
-    this.#resources = [];
-    return heir;
-  }
-
-  /** Closes everything even if closing something fails, and reports the first failure. */
-  [Symbol.asyncDispose](): Promise<void> {
-    return (this.#disposal ??= this.#dispose());
-  }
-
-  async #dispose(): Promise<void> {
-    const failures: unknown[] = [];
-    for (const resource of this.#resources.reverse()) {
-      try {
-        await resource[Symbol.asyncDispose]();
-      } catch (error) {
-        failures.push(error);
-      }
-    }
-    if (failures.length > 0) throw failures[0];
-  }
 }
 
 /** Ids that stay the same each time a directory is served, so that hosts find the same subsystem again. */

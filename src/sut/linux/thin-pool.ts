@@ -29,6 +29,8 @@ export interface ThinPool {
   readonly description: string;
   /** Unit of provisioning, and so of diffs: a multiple of 64 KiB. Known once the pool was brought up. */
   readonly chunkBytes: number;
+  /** Bytes per logical block of its devices, which they have from the disks below. Known once it was brought up. */
+  readonly blockSizeBytes: number;
   /** Makes the pool usable, after a start of its host too; may be repeated. */
   bringUp(options?: CallOptions): Promise<void>;
   /** What the pool holds of those that were made through this port, whatever was lost or added meanwhile. */

@@ -66,11 +66,23 @@ export function addSnapshot(state: StoreState, name: string, volume: ThinVolume)
   return snapshot;
 }
 
-/** The lowest NSID that no volume has. */
+/** NSIDs that are given out before they begin anew at 1. */
+const nsidRound = 1024;
+
+/**
+ * The next NSID that no volume has. They go round, so that the one of a deleted volume rests as long as can be.
+ *
+ * A host that learns of a deletion and of a creation at once would find another volume under an NSID that it
+ * knows: Linux then says "identifiers changed" and leaves the namespace out until it looks again.
+ */
 function unusedNsid(state: StoreState): number {
   const used = new Set<number>();
   for (const volume of state.volumes.values()) used.add(volume.nsid);
-  let nsid = 1;
+  let nsid = (state.lastNsid % nsidRound) + 1;
+  for (let step = 1; step < nsidRound && used.has(nsid); step++) nsid = (nsid % nsidRound) + 1;
+  // There are more volumes than a round has.
+  if (used.has(nsid)) nsid = nsidRound + 1;
   while (used.has(nsid)) nsid++;
+  state.lastNsid = nsid;
   return nsid;
 }

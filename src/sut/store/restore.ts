@@ -76,6 +76,7 @@ export function restoreState(
     objectsAreDirty: false,
     nextLayerId: [...layers.keys()].reduce((a, b) => Math.max(a, b), 0) + 1,
     nextSequence: metadata.snapshots.reduce((last, row) => Math.max(last, row.sequence), 0) + 1,
+    lastNsid: metadata.volumes.reduce((last, row) => Math.max(last, row.nsid), 0),
     isTracked: true,
   };
   const owned = new Set<Layer>();

@@ -20,6 +20,8 @@ export interface StoreState {
   objectsAreDirty: boolean;
   nextLayerId: number;
   nextSequence: number;
+  /** The NSID that was given out last, or the highest if that is not known; 0 if there was none. */
+  lastNsid: number;
   /** Changes are noted, for a journal. */
   readonly isTracked: boolean;
 }
@@ -37,6 +39,7 @@ export function emptyState(options: {
     objectsAreDirty: false,
     nextLayerId: 1,
     nextSequence: 1,
+    lastNsid: 0,
   };
 }
 

@@ -22,7 +22,7 @@ import type { Controller } from "./controller.ts";
 import { dataInProblem } from "./sgl.ts";
 import type { Target } from "./target.ts";
 
-/** The address that the host reached us at; discovery hands it on. */
+/** The address that the host reached us at; discovery hands it on unless there is one to advertise. */
 export interface LocalAddress {
   readonly localAddress: string;
   readonly localPort: number;
@@ -112,16 +112,18 @@ function smart(target: Target): Buffer {
 
 function discoveryPage(target: Target, logId: number, local: LocalAddress): Buffer | undefined {
   if (logId !== logPage.discovery) return undefined;
+  const { advertised } = target.configuration;
+  const address = advertised?.address ?? local.localAddress;
   const entry = {
     transportType: discoveryTransport.tcp,
-    addressFamily: local.localAddress.includes(":") ? 2 : 1,
+    addressFamily: address.includes(":") ? 2 : 1,
     // SQ flow control may be disabled; nothing is said about a secure channel.
     transportRequirements: 1 << 2,
     portId: 1,
     cntlid: 0xffff,
     adminQueueEntriesMax: 32,
-    serviceId: String(local.localPort),
-    address: local.localAddress,
+    serviceId: String(advertised?.port ?? local.localPort),
+    address,
   };
   const thisService = { ...entry, subtype: discoverySubtype.thisService, subsystemNqn: discoveryNqn };
   const subsystem = {

@@ -3,6 +3,7 @@
  *
  * @packageDocumentation
  */
+import { isIP } from "node:net";
 import { type Log, silentLog } from "../log.ts";
 import { nqnProblem } from "../nvme/names.ts";
 import type { VolumeStore } from "../store/port.ts";
@@ -17,6 +18,11 @@ export interface TargetOptions {
   readonly host?: string;
   /** Port to listen on; one of the system's choice unless given. */
   readonly port?: number;
+  /**
+   * What the discovery log names, for hosts behind an address translation: `10.0.2.2`, `10.0.2.2:4420`, `[fd00::1]` or
+   * `[fd00::1]:4420`. Unless given, the address that the host has reached; the same holds for the port.
+   */
+  readonly advertise?: string;
   /** Hosts that may connect; any host unless given. */
   readonly allowedHostNqns?: readonly string[];
   /** Grants header digests to hosts that ask; true unless given. */
@@ -41,6 +47,7 @@ export interface TargetConfiguration {
   readonly store: VolumeStore;
   readonly subsystemNqn: string;
   readonly serial: string;
+  readonly advertised: AdvertisedAddress | undefined;
   readonly allowedHostNqns: ReadonlySet<string> | undefined;
   readonly headerDigest: boolean;
   readonly dataDigest: boolean;
@@ -51,6 +58,12 @@ export interface TargetConfiguration {
   readonly connectionCountMax: number;
   readonly volatileWriteCache: boolean;
   readonly log: Log;
+}
+
+export interface AdvertisedAddress {
+  /** IPv4 or IPv6, without brackets. */
+  readonly address: string;
+  readonly port: number | undefined;
 }
 
 /** In-capsule data of any queue, bytes; a write that fits needs no R2T. */
@@ -75,6 +88,7 @@ export function configure(options: TargetOptions): TargetConfiguration {
     store: options.store,
     subsystemNqn: options.subsystemNqn,
     serial: options.serial,
+    advertised: options.advertise === undefined ? undefined : parseAdvertised(options.advertise),
     allowedHostNqns: options.allowedHostNqns && new Set(options.allowedHostNqns),
     headerDigest: options.headerDigest ?? true,
     dataDigest: options.dataDigest ?? true,
@@ -85,6 +99,18 @@ export function configure(options: TargetOptions): TargetConfiguration {
     connectionCountMax: within("connectionCountMax", options.connectionCountMax ?? 256, 1, 65_536),
     volatileWriteCache: options.volatileWriteCache ?? true,
     log: options.log ?? silentLog,
+  };
+}
+
+function parseAdvertised(text: string): AdvertisedAddress {
+  const [, bracketed, plain, digits] = /^(?:\[([^\]]*)\]|([^:]*))(?::(\d{1,5}))?$/.exec(text) ?? [];
+  const address = bracketed ?? plain ?? "";
+  if (isIP(address) !== (bracketed === undefined ? 4 : 6)) {
+    throw new RangeError(`advertise: an IPv4 address or an IPv6 address in brackets expected, got "${text}"`);
+  }
+  return {
+    address,
+    port: digits === undefined ? undefined : within("advertised port", Number(digits), 1, 65_535),
   };
 }
 

@@ -6,7 +6,6 @@ import { builtClass } from "../../../src/gallery/ground.ts";
 import { catalogue } from "../../../src/gallery/catalogue.ts";
 import { dumpClass } from "../../../src/gallery/dump-class.ts";
 import { isBuilt } from "../../../src/gallery/mutant.ts";
-import { replaced } from "../../../src/gallery/port-lies.ts";
 import { performTrial } from "../../../src/gallery/trial.ts";
 import type { FaultClass } from "../../../src/model/violation.ts";
 import { type Dump, type DumpedViolation, DumpError } from "../../../src/reproduce/dump.ts";
@@ -16,6 +15,7 @@ import { readDump } from "../../../src/reproduce/read-dump.ts";
 import { fromImage } from "../../../src/reproduce/rejudge/from-image.ts";
 import type { Judgement } from "../../../src/reproduce/rejudge/judgement.ts";
 import { withDeviceFaults, withServiceFaults } from "../../../src/sut/faults.ts";
+import { replaced } from "../../../src/sut/replaced.ts";
 import { dumpOf, log, signal, small, verdictsOf } from "./dumps.ts";
 
 let failures: string;

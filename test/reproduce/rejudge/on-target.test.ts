@@ -13,9 +13,9 @@ import type { Exhibit } from "../../../src/runner/exhibit.ts";
 import type { ConfigInput } from "../../../src/runner/config/schema.ts";
 import { launchEmbedded } from "../../../src/sut/embedded/launch.ts";
 import { withServiceFaults } from "../../../src/sut/faults.ts";
-import { connectController } from "../../../src/sut/initiator/controller.ts";
 import { reconnectPolicyDefault } from "../../../src/sut/initiator/reconnect.ts";
 import { memoryService } from "../../../src/sut/memory.ts";
+import { overTcp } from "../../support/over-tcp.ts";
 import { dumpOf, log, signal, small, verdictsOf } from "./dumps.ts";
 
 const entry = fileURLToPath(new URL("../../../dist/cli/main.js", import.meta.url));
@@ -144,17 +144,14 @@ describe("a target in a directory", () => {
   }
 
   function launch(directory: string) {
-    const hostNqn = "nqn.2014-08.org.nvmexpress:uuid:6a0e5be4-93f3-4ae4-8a9e-3f8c2e4c1a11";
     return launchEmbedded({
       command: serveCommand,
       directory,
       service: {
-        connectNamespaces: ({ endpoints: [endpoint], subsystemNqn }) =>
-          connectController({
-            ...endpoint!,
-            ...{ subsystemNqn, hostNqn, hostId: hostNqn.slice(-36), ioQueueCount: 1, queueDepth: 8 },
-            ...{ headerDigest: "off", dataDigest: "off", reconnect: reconnectPolicyDefault },
-          }),
+        connectNamespaces: overTcp({
+          ...{ ioQueueCount: 1, queueDepth: 8, headerDigest: "off", dataDigest: "off" },
+          reconnect: reconnectPolicyDefault,
+        }),
       },
     });
   }

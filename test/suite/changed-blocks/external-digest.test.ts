@@ -3,7 +3,6 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { replaced } from "../../../src/gallery/port-lies.ts";
 import type { SuiteVolume } from "../../../src/suite/changed-blocks/bench-options.ts";
 import { externalDigest } from "../../../src/suite/changed-blocks/external-digest.ts";
 import { changedBlocksTests, runChangedBlocks } from "../../../src/suite/changed-blocks/suite.ts";
@@ -11,6 +10,7 @@ import type { SuiteResult } from "../../../src/suite/report.ts";
 import { openBlockDevice } from "../../../src/sut/block/open.ts";
 import { memoryService } from "../../../src/sut/memory.ts";
 import type { BlockDevice, VolumeService } from "../../../src/sut/port.ts";
+import { replaced } from "../../../src/sut/replaced.ts";
 import { scale } from "../../support/changed-blocks.ts";
 
 const { signal } = new AbortController();

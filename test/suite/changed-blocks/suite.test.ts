@@ -1,5 +1,4 @@
 import { describe, expect, test } from "vitest";
-import { replaced } from "../../../src/gallery/port-lies.ts";
 import { findLeftovers, removeSnapshots } from "../../../src/suite/changed-blocks/leftovers.ts";
 import {
   type ChangedBlocksOptions,
@@ -9,6 +8,7 @@ import {
 import type { SuiteResult } from "../../../src/suite/report.ts";
 import { memoryService } from "../../../src/sut/memory.ts";
 import type { VolumeService } from "../../../src/sut/port.ts";
+import { replaced } from "../../../src/sut/replaced.ts";
 import { resultsOf, scale } from "../../support/changed-blocks.ts";
 
 const names = changedBlocksTests.map(({ name }) => name);

@@ -1,9 +1,10 @@
 import { describe, expect, test } from "vitest";
 import type { CsiSnapshotMetadata } from "../../../src/sut/csi/client.ts";
 import type { CsiStyle } from "../../../src/sut/csi/server/answer.ts";
-import type { ReportedTest, SuiteReporter, SuiteResult } from "../../../src/suite/report.ts";
-import { csiTests, runCsiSuite } from "../../../src/suite/csi-snapshot-metadata/suite.ts";
+import type { SuiteResult } from "../../../src/suite/report.ts";
+import { csiTests } from "../../../src/suite/csi-snapshot-metadata/suite.ts";
 import { csiMutants } from "./mutants.ts";
+import { runTests } from "./run-tests.ts";
 import { type StoreDriver, storeDriver } from "./store-driver.ts";
 
 /** What became of each test, by name. */
@@ -12,19 +13,7 @@ async function resultsOf(
   names: readonly string[],
   offsetsMax = 40,
 ): Promise<Map<string, SuiteResult>> {
-  const results = new Map<string, SuiteResult>();
-  const reporter: SuiteReporter = {
-    started() {},
-    finished: ({ name }: ReportedTest, result) => void results.set(name, result),
-    done() {},
-  };
-  await runCsiSuite({
-    driver: { client, hooks, snapshots: [] },
-    tests: csiTests.filter(({ name }) => names.includes(name)),
-    reporter,
-    signal: new AbortController().signal,
-    offsetsMax,
-  });
+  const { results } = await runTests({ client, hooks, snapshots: [] }, { names, offsetsMax });
   return results;
 }
 

@@ -3,14 +3,10 @@
  *
  * @packageDocumentation
  */
-import { mkdtempSync, openSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { expect, onTestFinished, test } from "vitest";
-import type { DescriptorIo } from "../../../src/sut/block/descriptor-io.ts";
-import { FileDevice } from "../../../src/sut/block/device.ts";
+import { expect, test } from "vitest";
 import { failureOf, outcomeOf } from "../../../src/sut/block/errno.ts";
 import { deviceNumber, mountPointsOf } from "../../../src/sut/block/in-use.ts";
+import { deviceOver, inert } from "./device-over.ts";
 
 /** As Node makes them: a negative number, and a name where it knows one. */
 const systemError = (errno: number) => Object.assign(new Error(`errno ${errno}`), { errno: -errno });
@@ -54,36 +50,9 @@ test("what is no error of a system call is a bug, and is thrown on", () => {
   expect(() => failureOf(bug, 0)).toThrow(bug);
 });
 
-const inert: DescriptorIo = {
-  isOneStep: true,
-  read: () => undefined,
-  write: () => undefined,
-  zero: () => undefined,
-};
-
-/** A device whose flushes really go to a file. */
-function deviceWith(io: DescriptorIo): FileDevice {
-  const folder = mkdtempSync(join(tmpdir(), "harrow-block-"));
-  const plain = openSync(join(folder, "file"), "w+");
-  const device = new FileDevice({
-    name: "file",
-    descriptors: { plain, durable: plain },
-    io,
-    blockSizeBytes: 512,
-    blockCount: 8,
-    bufferAlignment: 1,
-    volatileWriteCache: true,
-  });
-  onTestFinished(async () => {
-    await device[Symbol.asyncDispose]();
-    rmSync(folder, { recursive: true });
-  });
-  return device;
-}
-
 test("no flush is ok after a durable write that failed, whatever the kernel says", async () => {
   let error: Error | undefined;
-  const device = deviceWith({
+  const device = deviceOver({
     ...inert,
     write: () => (error === undefined ? undefined : failureOf(error, 0)),
   });
@@ -103,7 +72,7 @@ test("no flush is ok after a durable write that failed, whatever the kernel says
 });
 
 test("a deallocation that stopped half way is unknown, and tells how much was done", async () => {
-  const device = deviceWith({ ...inert, zero: () => failureOf(systemError(28), 512) });
+  const device = deviceOver({ ...inert, writeZeros: () => failureOf(systemError(28), 512) });
   expect(await device.deallocate({ ranges: [{ block: 0, blockCount: 4 }] })).toMatchObject({
     kind: "unknown",
     code: "ERR_CAPACITY",

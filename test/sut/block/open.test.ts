@@ -3,7 +3,6 @@
  *
  * @packageDocumentation
  */
-import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vit
 import { pageAligned } from "../../../src/sut/block/aligned-memory.ts";
 import { type BlockDeviceOptions, openBlockDevice } from "../../../src/sut/block/open.ts";
 import { type BlockDevice, ServiceError } from "../../../src/sut/port.ts";
+import { loopDevice, must, noLoopDevice, tool } from "./loop-device.ts";
 
 let folder: string;
 const at = (name: string) => join(folder, name);
@@ -102,29 +102,9 @@ describe("a file", () => {
   });
 });
 
-function tool(program: string, ...flags: readonly string[]) {
-  return spawnSync(program, flags, { encoding: "utf8" });
-}
-
-function must(program: string, ...flags: readonly string[]): void {
-  const { status, stderr } = tool(program, ...flags);
-  if (status !== 0) throw new Error(`${program} ended with ${status}: ${stderr}`);
-}
-
-/** A loop device over a new file, or `undefined` where there are none to be had. */
-function loopDevice(name: string, sizeBytes: number): string | undefined {
-  writeFileSync(at(name), "");
-  must("truncate", "--size", `${sizeBytes}`, at(name));
-  const { status, stdout } = tool("losetup", "--find", "--show", at(name));
-  if (status !== 0) return undefined;
-  const path = stdout.trim();
-  onTestFinished(() => must("losetup", "--detach", path));
-  return path;
-}
-
 describe("a loop device", () => {
   test.for(["sync", "threads"] as const)("is written, zeroed and read, with %s", async (io, { skip }) => {
-    const path = loopDevice(`loop-${io}`, 16 * 2 ** 20) ?? skip("needs the right to make loop devices");
+    const path = loopDevice(at(`loop-${io}`), 16 * 2 ** 20) ?? skip(noLoopDevice);
     for (const direct of [false, true]) {
       const device = await openBlockDevice({ path, blockSizeBytes: 4096, io, direct });
       expect(device.blockCount).toBe(4096);
@@ -145,7 +125,7 @@ describe("a loop device", () => {
   });
 
   test("is claimed while it is open, and its file is refused", async ({ skip }) => {
-    const path = loopDevice("claimed", 2 ** 20) ?? skip("needs the right to make loop devices");
+    const path = loopDevice(at("claimed"), 2 ** 20) ?? skip(noLoopDevice);
     const first = await openBlockDevice({ path, blockSizeBytes: 512, io: "sync" });
     expect(await refusal({ path })).toMatchObject({
       code: "ERR_BUSY",
@@ -160,7 +140,7 @@ describe("a loop device", () => {
   });
 
   test("that is mounted is refused with its mount point", async ({ skip }) => {
-    const path = loopDevice("mounted", 2 ** 20) ?? skip("needs the right to make loop devices");
+    const path = loopDevice(at("mounted"), 2 ** 20) ?? skip(noLoopDevice);
     const mountPoint = at("mount point");
     mkdirSync(mountPoint);
     must("mke2fs", "-q", path);

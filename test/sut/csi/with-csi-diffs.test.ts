@@ -4,11 +4,10 @@ import type { CsiBug } from "../../../src/sut/csi/server/bug.ts";
 import type { CsiStyle } from "../../../src/sut/csi/server/answer.ts";
 import { withCsiDiffs } from "../../../src/sut/csi/with-csi-diffs.ts";
 import { serveEmbedded } from "../../../src/sut/embedded/server.ts";
-import { connectController } from "../../../src/sut/initiator/controller.ts";
 import { connectLightbits } from "../../../src/sut/lightbits/service.ts";
 import { memoryRun, smallConfig } from "../../support/memory-run.ts";
+import { overTcp } from "../../support/over-tcp.ts";
 
-const hostId = "5c1c5a2e-6c9e-4f1f-9d5c-000000000007";
 const shortConfig = smallConfig.replace("lts: 300", "lts: 160");
 
 /** A run on the embedded target, whose diffs come over gRPC. */
@@ -19,14 +18,7 @@ async function run(style: CsiStyle, bug?: CsiBug) {
   });
   const plain = await connectLightbits({
     endpoint: target.apiUrl,
-    connectNamespaces: ({ endpoints: [endpoint], subsystemNqn }) =>
-      connectController({
-        host: endpoint!.host,
-        port: endpoint!.port,
-        subsystemNqn,
-        hostNqn: `nqn.2014-08.org.nvmexpress:uuid:${hostId}`,
-        hostId,
-      }),
+    connectNamespaces: overTcp(),
   });
   const client = await connectCsiSnapshotMetadata({
     address: target.csiAddress!,

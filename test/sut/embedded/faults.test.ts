@@ -9,22 +9,14 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { launchEmbedded } from "../../../src/sut/embedded/launch.ts";
-import { connectController } from "../../../src/sut/initiator/controller.ts";
-import type { ConnectNamespaces } from "../../../src/sut/data-path/data-path.ts";
 import { type BlockDevice, ServiceError } from "../../../src/sut/port.ts";
 import { TargetFaultError } from "../../../src/sut/target-faults.ts";
+import { overTcp } from "../../support/over-tcp.ts";
 
 const fixture = fileURLToPath(new URL("./serve-fixture.ts", import.meta.url));
-const hostId = "5c1c5a2e-6c9e-4f1f-9d5c-000000000003";
-const connectNamespaces: ConnectNamespaces = ({ endpoints: [endpoint], subsystemNqn }) =>
-  connectController({
-    host: endpoint?.host ?? "",
-    port: endpoint?.port ?? 0,
-    subsystemNqn,
-    hostNqn: `nqn.2014-08.org.nvmexpress:uuid:${hostId}`,
-    hostId,
-    reconnect: { delayMsMin: 20, delayMsMax: 100, attemptsMax: 200, random: () => 0.5 },
-  });
+const connectNamespaces = overTcp({
+  reconnect: { delayMsMin: 20, delayMsMax: 100, attemptsMax: 200, random: () => 0.5 },
+});
 const command = [process.execPath, "--import", "tsx", fixture];
 const service = { connectNamespaces, waitTimeoutMs: 10_000 };
 const sizeBytes = 2 ** 20;

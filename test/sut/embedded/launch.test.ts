@@ -7,20 +7,11 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { launchEmbedded } from "../../../src/sut/embedded/launch.ts";
 import { LaunchError } from "../../../src/sut/embedded/target-process.ts";
-import { connectController } from "../../../src/sut/initiator/controller.ts";
-import type { ConnectNamespaces } from "../../../src/sut/data-path/data-path.ts";
+import { overTcp } from "../../support/over-tcp.ts";
 
 const fixture = fileURLToPath(new URL("./serve-fixture.ts", import.meta.url));
-const hostId = "5c1c5a2e-6c9e-4f1f-9d5c-000000000001";
 
-const connectNamespaces: ConnectNamespaces = ({ endpoints: [endpoint], subsystemNqn }) =>
-  connectController({
-    host: endpoint?.host ?? "",
-    port: endpoint?.port ?? 0,
-    subsystemNqn,
-    hostNqn: `nqn.2014-08.org.nvmexpress:uuid:${hostId}`,
-    hostId,
-  });
+const connectNamespaces = overTcp();
 
 const serve = [process.execPath, "--import", "tsx", fixture];
 /** A program that is no target; the flags of the launch come after the dashes. */

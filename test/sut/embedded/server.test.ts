@@ -5,23 +5,14 @@ import { describe, expect, test } from "vitest";
 import { serveProcess } from "../../../src/sut/embedded/process.ts";
 import { parseReadyLine, readyLine } from "../../../src/sut/embedded/ready-line.ts";
 import { type EmbeddedTarget, serveEmbedded } from "../../../src/sut/embedded/server.ts";
-import { connectController } from "../../../src/sut/initiator/controller.ts";
 import { connectLightbits } from "../../../src/sut/lightbits/service.ts";
-
-const hostId = "5c1c5a2e-6c9e-4f1f-9d5c-000000000002";
+import { overTcp } from "../../support/over-tcp.ts";
 
 function serviceOf(target: EmbeddedTarget) {
   return connectLightbits({
     endpoint: target.apiUrl,
     waitTimeoutMs: 5000,
-    connectNamespaces: ({ endpoints: [endpoint], subsystemNqn }) =>
-      connectController({
-        host: endpoint?.host ?? "",
-        port: endpoint?.port ?? 0,
-        subsystemNqn,
-        hostNqn: `nqn.2014-08.org.nvmexpress:uuid:${hostId}`,
-        hostId,
-      }),
+    connectNamespaces: overTcp(),
   });
 }
 

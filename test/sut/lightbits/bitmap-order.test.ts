@@ -8,6 +8,7 @@ import {
 } from "../../../src/sut/lightbits/bitmap-order.ts";
 import { memoryService } from "../../../src/sut/memory.ts";
 import type { VolumeService } from "../../../src/sut/port.ts";
+import { replaced } from "../../../src/sut/replaced.ts";
 
 const orders: BitmapOrder[] = ["little", "big", "msb-first"];
 const bytes = (hex: string) => Uint8Array.from(Buffer.from(hex, "hex"));
@@ -65,13 +66,7 @@ describe("probeBitmapOrder", () => {
         yield { ...page, ranges };
       }
     };
-    return new Proxy(service, {
-      get: (target, key) => {
-        if (key === "diff") return diff;
-        const value: unknown = Reflect.get(target, key);
-        return typeof value === "function" ? value.bind(target) : value;
-      },
-    });
+    return replaced(service, { diff });
   }
 
   test.for(orders)("finds out %s by one write, which it takes back", async (order) => {
@@ -91,13 +86,7 @@ describe("probeBitmapOrder", () => {
   test("says what was reported if it is in no order, and cleans up all the same", async () => {
     await using service = await memoryService();
     const { uuid } = await service.createVolume({ name: "v", sizeBytes: 2 ** 20, sectorSizeBytes: 4096 });
-    const silent = new Proxy(service, {
-      get: (target, key) => {
-        if (key === "diff") return async function* () {};
-        const value: unknown = Reflect.get(target, key);
-        return typeof value === "function" ? value.bind(target) : value;
-      },
-    });
+    const silent = replaced(service, { async *diff() {} });
     await expect(probeBitmapOrder(silent, { volumeUuid: uuid })).rejects.toMatchObject({
       code: "ERR_BAD_ANSWER",
       message: expect.stringMatching(/block 1 .*no range at all/),

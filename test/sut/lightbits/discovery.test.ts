@@ -1,11 +1,10 @@
 import { expect, test } from "vitest";
 import { serveControlPlane } from "../../../src/sut/control-plane/server.ts";
-import { connectController } from "../../../src/sut/initiator/controller.ts";
 import { connectLightbits } from "../../../src/sut/lightbits/service.ts";
 import { openStore } from "../../../src/sut/store/open.ts";
 import { serveTarget } from "../../../src/sut/target/server.ts";
+import { overTcp } from "../../support/over-tcp.ts";
 
-const hostId = "5c1c5a2e-6c9e-4f1f-9d5c-000000000009";
 const subsystemNqn = "nqn.2016-01.com.example:cluster";
 
 test("volumes of a cluster that names only a discovery controller are reached by what that says", async () => {
@@ -19,13 +18,7 @@ test("volumes of a cluster that names only a discovery controller are reached by
   });
   await using service = await connectLightbits({
     endpoint: plane.url,
-    connectNamespaces: ({ endpoints: [endpoint], subsystemNqn: nqn }) =>
-      connectController({
-        ...endpoint!,
-        subsystemNqn: nqn,
-        hostNqn: `nqn.2014-08.org.nvmexpress:uuid:${hostId}`,
-        hostId,
-      }),
+    connectNamespaces: overTcp(),
   });
   const { uuid } = await service.createVolume({ name: "v", sizeBytes: 2 ** 20, sectorSizeBytes: 4096 });
   await using device = await service.openVolume(uuid);

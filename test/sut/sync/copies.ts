@@ -5,7 +5,7 @@
  */
 import { memoryService } from "../../../src/sut/memory.ts";
 import type { BlockDevice, DiffPage, Outcome, VolumeService } from "../../../src/sut/port.ts";
-import { withServiceFaults } from "../../../src/sut/faults.ts";
+import { replaced } from "../../../src/sut/replaced.ts";
 
 export const blockBytes = 512;
 export const blockCount = 1024;
@@ -65,29 +65,7 @@ export function answering(
   service: VolumeService,
   diff: (signal: AbortSignal | undefined) => AsyncIterable<DiffPage>,
 ): VolumeService {
-  return { ...withServiceFaults(service, {}), diff: (_, options) => diff(options?.signal) };
-}
-
-/** A device some of whose calls are answered otherwise. */
-export function replaced(
-  device: BlockDevice,
-  calls: Partial<Pick<BlockDevice, "read" | "write" | "flush">>,
-): BlockDevice {
-  const own = <Name extends keyof BlockDevice>(name: Name) =>
-    (device[name] as (...args: unknown[]) => unknown).bind(device) as BlockDevice[Name];
-  return {
-    identity: device.identity,
-    capabilities: device.capabilities,
-    blockCount: device.blockCount,
-    read: calls.read ?? own("read"),
-    write: calls.write ?? own("write"),
-    flush: calls.flush ?? own("flush"),
-    writeZeroes: own("writeZeroes"),
-    deallocate: own("deallocate"),
-    compare: own("compare"),
-    compareAndWrite: own("compareAndWrite"),
-    [Symbol.asyncDispose]: own(Symbol.asyncDispose),
-  };
+  return replaced(service, { diff: (_, options) => diff(options?.signal) });
 }
 
 export function assertOk(outcome: Outcome): void {

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { withDeviceFaults } from "../../../src/sut/faults.ts";
 import type { BlockDevice, DiffPage, Outcome } from "../../../src/sut/port.ts";
+import { replaced } from "../../../src/sut/replaced.ts";
 import { SyncFitError, SyncMismatchError, SyncTransferError } from "../../../src/sut/sync/errors.ts";
 import { syncSnapshot } from "../../../src/sut/sync/sync-snapshot.ts";
 import {
@@ -12,7 +13,6 @@ import {
   contentOf,
   fill,
   firstDifference,
-  replaced,
   type Scene,
   scene,
   snapshotContent,

@@ -273,6 +273,34 @@ describe("a discovery controller", () => {
     expect(bytes(host.getLog(0x70, 1024, { offset: 2048 }))).toEqual(entries[1]);
   });
 
+  test.for<[string, number, string, string]>([
+    ["10.0.2.2", 1, "10.0.2.2", "4420"],
+    ["10.0.2.2:14420", 1, "10.0.2.2", "14420"],
+    ["[fd00::2]:14420", 2, "fd00::2", "14420"],
+    ["[fd00::2]", 2, "fd00::2", "4420"],
+  ])("names %s if that is to be advertised", ([advertise, family, address, service]) => {
+    const host = new Bench({ advertise }).openAdmin({ nqn: discoveryNqn });
+    const page = bytes(host.getLog(0x70, 3072));
+    for (const entry of [page.subarray(1024, 2048), page.subarray(2048)]) {
+      const text = (at: number, length: number) => entry.toString("latin1", at, at + length);
+      expect(entry[1]).toBe(family);
+      expect([text(512, 256), text(32, 32)]).toEqual([address.padEnd(256, "\0"), service.padEnd(32, "\0")]);
+    }
+  });
+
+  test.for([
+    "",
+    "target.example",
+    "10.0.2",
+    "10.0.2.2:0",
+    "10.0.2.2:65536",
+    "fd00::2",
+    "[10.0.2.2]",
+    "[fd00::2]:x",
+  ])("refuses to advertise '%s'", (advertise) => {
+    expect(() => new Bench({ advertise })).toThrow(/^advertise/);
+  });
+
   test("identifies itself, and offers nothing of an I/O controller", () => {
     const host = new Bench().openAdmin({ nqn: discoveryNqn });
     const identity = bytes(host.identify(0x01));

@@ -1,0 +1,335 @@
+/**
+ * A Linux host as a volume service: thin devices, exported by the kernel's own NVMe/TCP target.
+ *
+ * Volumes are exported as long as they exist, snapshots as long as they are open. Disposing leaves the host as it is,
+ * with pool, subsystem and port; whoever gave the shell and the pool closes them.
+ *
+ * @packageDocumentation
+ */
+import { type Clock, systemClock } from "../clock.ts";
+import { type ConnectNamespaces, DataPath } from "../data-path/data-path.ts";
+import {
+  type BlockDevice,
+  type CallOptions,
+  type DiffCapabilities,
+  type DiffPage,
+  ServiceError,
+  type Snapshot,
+  type Volume,
+  type VolumeService,
+} from "../port.ts";
+import { SnapshotDevice } from "../snapshot-device.ts";
+import { type ConnectionFaults, TargetFaultError } from "../target-faults.ts";
+import { chunkPages } from "./chunk-pages.ts";
+import { Nvmet } from "./nvmet.ts";
+import { OpenSnapshots } from "./open-snapshots.ts";
+import { isUnclear } from "./scripts.ts";
+import type { Shell } from "./shell.ts";
+import type { ThinDevice, ThinPool } from "./thin-pool.ts";
+
+export interface LinuxOptions {
+  /** Of the host that serves. */
+  readonly shell: Shell;
+  readonly pool: ThinPool;
+  /** Of the subsystem that is made there, or used if it is there. */
+  readonly subsystemNqn: string;
+  /** Where hosts reach it. */
+  readonly endpoint: { readonly host: string; readonly port: number };
+  /** Where the kernel listens, by IP address; the endpoint if absent. */
+  readonly listen?: { readonly address: string; readonly port: number };
+  /** Makes the connection that volumes are opened through. */
+  readonly connectNamespaces: ConnectNamespaces;
+  /** Deadline for opening a volume; 2 min if absent. */
+  readonly waitTimeoutMs?: number;
+  readonly clock?: Clock;
+}
+
+export interface LinuxVolumeService
+  extends VolumeService,
+    Pick<ConnectionFaults, "resetConnections" | "setCut"> {
+  /**
+   * Makes pool, devices, subsystem, namespaces and port as they should be, whatever state the host is in: just
+   * started, half set up, or up already. Hosts that were cut off are let back.
+   *
+   * @throws {ServiceError}
+   */
+  bringUp(options?: CallOptions): Promise<void>;
+}
+
+/** Brings the host up. @throws {ServiceError} */
+export async function connectLinux(options: LinuxOptions): Promise<LinuxVolumeService> {
+  const service = new LinuxService(options);
+  try {
+    await service.bringUp();
+  } catch (error) {
+    await service[Symbol.asyncDispose]();
+    throw error;
+  }
+  return service;
+}
+
+class LinuxService implements LinuxVolumeService {
+  readonly #pool: ThinPool;
+  readonly #nvmet: Nvmet;
+  readonly #dataPath: DataPath;
+  readonly #open = new OpenSnapshots();
+  /** As they were told last; what the pool holds no more, it refuses itself. */
+  readonly #seen = new Map<string, ThinDevice>();
+  /** Snapshots whose export could not be ended, because the host did not answer. */
+  readonly #stale = new Set<string>();
+
+  constructor(options: LinuxOptions) {
+    const { shell, pool, subsystemNqn, endpoint, connectNamespaces, clock = systemClock } = options;
+    const { address, port } = options.listen ?? { address: endpoint.host, port: endpoint.port };
+    this.#pool = pool;
+    this.#nvmet = new Nvmet(shell, { subsystemNqn, address, port });
+    const host = endpoint.host.includes(":") ? `[${endpoint.host}]` : endpoint.host;
+    this.#dataPath = new DataPath({
+      connect: connectNamespaces,
+      discover: async () => [],
+      subsystem: async () => ({
+        subsystemNqn,
+        nvmeEndpoints: [`${host}:${endpoint.port}`],
+        discoveryEndpoints: [],
+      }),
+      waitTimeoutMs: options.waitTimeoutMs ?? 120_000,
+      clock,
+    });
+  }
+
+  get diffCapabilities(): DiffCapabilities {
+    const chunkBlocks = this.#pool.chunkBytes / this.#pool.blockSizeBytes;
+    return { granularityBlocks: chunkBlocks, chunkBlocks };
+  }
+
+  async bringUp(options?: CallOptions): Promise<void> {
+    await this.#pool.bringUp(options);
+    const devices = await this.#list(options);
+    const isShown = ({ uuid, role }: ThinDevice) => role === "volume" || this.#open.has(uuid);
+    const shown = devices.filter(isShown);
+    const hidden = devices.filter((device) => !isShown(device));
+    const exports = await Promise.all(
+      shown.map(async ({ uuid }) => ({ uuid, path: await this.#pool.activate(uuid, options) })),
+    );
+    await this.#nvmet.bringUp({ exports, unexported: hidden.map(({ uuid }) => uuid) }, options);
+    // What a process that was ended had open.
+    await Promise.all(hidden.map(({ uuid }) => this.#pool.deactivate(uuid, options)));
+    for (const { uuid } of hidden) this.#stale.delete(uuid);
+  }
+
+  async createVolume(
+    request: { readonly name: string; readonly sizeBytes: number; readonly sectorSizeBytes: number },
+    options?: CallOptions,
+  ): Promise<Volume> {
+    const { name, sizeBytes, sectorSizeBytes } = request;
+    const { blockSizeBytes } = this.#pool;
+    if (sectorSizeBytes !== blockSizeBytes)
+      throw new ServiceError(
+        "ERR_INVALID_REQUEST",
+        `volume ${name}: blocks of ${sectorSizeBytes} bytes can not be had from ${this.#pool.description}, whose disks have ${blockSizeBytes}; ask for that, or use disks that have ${sectorSizeBytes}`,
+      );
+    return this.#exported(this.#see(await this.#pool.create({ name, sizeBytes }, options)), options);
+  }
+
+  async cloneSnapshot(
+    { name, snapshotUuid }: { readonly name: string; readonly snapshotUuid: string },
+    options?: CallOptions,
+  ): Promise<Volume> {
+    await this.#device(snapshotUuid, "snapshot", options);
+    const made = await this.#pool.snapshot({ name, sourceUuid: snapshotUuid, role: "volume" }, options);
+    return this.#exported(this.#see(made), options);
+  }
+
+  /** A volume that nobody can reach is not left behind. */
+  async #exported(device: ThinDevice, options?: CallOptions): Promise<Volume> {
+    const { uuid } = device;
+    try {
+      const path = await this.#pool.activate(uuid, options);
+      await this.#nvmet.export({ uuid, path }, options);
+    } catch (error) {
+      await this.deleteVolume(uuid).catch((cause: unknown) => {
+        throw new ServiceError(
+          error instanceof ServiceError ? error.code : "ERR_TARGET",
+          `${(error as Error).message}; volume ${uuid} is left behind: ${(cause as Error).message}`,
+          { cause: error },
+        );
+      });
+      throw error;
+    }
+    return this.#asVolume(device);
+  }
+
+  async getVolume(uuid: string, options?: CallOptions): Promise<Volume> {
+    await this.#list(options);
+    return this.#asVolume(await this.#device(uuid, "volume", options));
+  }
+
+  async listVolumes(options?: CallOptions): Promise<readonly Volume[]> {
+    const devices = await this.#list(options);
+    return devices.filter(({ role }) => role === "volume").map((device) => this.#asVolume(device));
+  }
+
+  async resizeVolume(
+    { uuid, sizeBytes }: { readonly uuid: string; readonly sizeBytes: number },
+    options?: CallOptions,
+  ): Promise<Volume> {
+    await this.#device(uuid, "volume", options);
+    await this.#pool.grow(uuid, sizeBytes, options);
+    await this.#nvmet.revalidate(uuid, options);
+    return this.getVolume(uuid, options);
+  }
+
+  async rollbackVolume(
+    request: { readonly volumeUuid: string; readonly snapshotUuid: string },
+    options?: CallOptions,
+  ): Promise<void> {
+    const { volumeUuid: uuid, snapshotUuid } = request;
+    await this.#device(uuid, "volume", options);
+    await this.#device(snapshotUuid, "snapshot", options);
+    this.#seen.delete(uuid);
+    await this.#pool.rollback(request, (work) => this.#nvmet.detached(uuid, work, options), options);
+    // The volume has the size that it had then.
+    await this.#nvmet.revalidate(uuid, options);
+  }
+
+  async deleteVolume(uuid: string, options?: CallOptions): Promise<void> {
+    await this.#device(uuid, "volume", options);
+    await this.#nvmet.unexport(uuid, options);
+    await this.#remove(uuid, options);
+  }
+
+  async createSnapshot(
+    { name, volumeUuid }: { readonly name: string; readonly volumeUuid: string },
+    options?: CallOptions,
+  ): Promise<Snapshot> {
+    return asSnapshot(await this.#pool.snapshot({ name, sourceUuid: volumeUuid, role: "snapshot" }, options));
+  }
+
+  async getSnapshot(uuid: string, options?: CallOptions): Promise<Snapshot> {
+    await this.#list(options);
+    return asSnapshot(await this.#device(uuid, "snapshot", options));
+  }
+
+  async listSnapshots(options?: CallOptions): Promise<readonly Snapshot[]> {
+    const devices = await this.#list(options);
+    return devices.filter(({ role }) => role === "snapshot").map(asSnapshot);
+  }
+
+  async deleteSnapshot(uuid: string, options?: CallOptions): Promise<void> {
+    if (this.#open.has(uuid))
+      throw new ServiceError("ERR_BUSY", `snapshot ${uuid} is open; close it before it is deleted`);
+    await this.#device(uuid, "snapshot", options);
+    if (this.#stale.has(uuid)) await this.#nvmet.unexport(uuid, options);
+    await this.#remove(uuid, options);
+    this.#stale.delete(uuid);
+  }
+
+  async #remove(uuid: string, options?: CallOptions): Promise<void> {
+    await this.#pool.remove(uuid, options);
+    this.#seen.delete(uuid);
+  }
+
+  async *diff(request: Parameters<VolumeService["diff"]>[0], options?: CallOptions): AsyncIterable<DiffPage> {
+    const { snapshotUuid, baseSnapshotUuid, offsetLba = 0 } = request;
+    const { sizeBytes } = await this.#device(snapshotUuid, "snapshot", options);
+    const blockCount = sizeBytes / this.#pool.blockSizeBytes;
+    if (!Number.isSafeInteger(offsetLba) || offsetLba < 0 || offsetLba >= blockCount)
+      throw new ServiceError(
+        "ERR_INVALID_REQUEST",
+        `diff of ${snapshotUuid}: offset ${offsetLba} is not below its ${blockCount} blocks`,
+      );
+    const changes = await this.#pool.changes({ baseUuid: baseSnapshotUuid, uuid: snapshotUuid }, options);
+    const { chunkBlocks } = this.diffCapabilities;
+    yield* chunkPages(changes, { chunkBlocks, blockCount, offsetLba });
+  }
+
+  async openVolume(uuid: string, options?: CallOptions): Promise<BlockDevice> {
+    if (this.#nvmet.nsidOf(uuid) === undefined) await this.#device(uuid, "volume", options);
+    return this.#dataPath.openNamespace(uuid, options);
+  }
+
+  async openSnapshot(uuid: string, options?: CallOptions): Promise<BlockDevice> {
+    await this.#device(uuid, "snapshot", options);
+    const letGo = await this.#open.take(uuid, {
+      begin: async () => {
+        if (this.#nvmet.nsidOf(uuid) !== undefined) return;
+        const path = await this.#pool.activate(uuid, options);
+        await this.#nvmet.export({ uuid, path }, options);
+      },
+      end: () => this.#endExport(uuid),
+    });
+    try {
+      return new SnapshotDevice(await this.#dataPath.openNamespace(uuid, options), letGo);
+    } catch (error) {
+      await letGo().catch(() => {});
+      throw error;
+    }
+  }
+
+  async #endExport(uuid: string): Promise<void> {
+    try {
+      await this.#nvmet.unexport(uuid);
+      await this.#pool.deactivate(uuid);
+    } catch (error) {
+      if (!isUnclear(error)) throw error;
+      // A host that was started anew exports nothing, and bringing up sees to the rest.
+      this.#stale.add(uuid);
+    }
+  }
+
+  resetConnections(): Promise<void> {
+    return asFault(this.#nvmet.resetConnections());
+  }
+
+  setCut(isCut: boolean): Promise<void> {
+    return asFault(this.#nvmet.setCut(isCut));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#dataPath[Symbol.asyncDispose]();
+  }
+
+  async #device(uuid: string, role: ThinDevice["role"], options?: CallOptions): Promise<ThinDevice> {
+    if (!this.#seen.has(uuid)) await this.#list(options);
+    const device = this.#seen.get(uuid);
+    if (device?.role !== role)
+      throw new ServiceError("ERR_NOT_FOUND", `there is no ${role} ${uuid} in ${this.#pool.description}`);
+    return device;
+  }
+
+  async #list(options?: CallOptions): Promise<readonly ThinDevice[]> {
+    const devices = await this.#pool.list(options);
+    this.#seen.clear();
+    for (const device of devices) this.#see(device);
+    return devices;
+  }
+
+  #see(device: ThinDevice): ThinDevice {
+    this.#seen.set(device.uuid, device);
+    return device;
+  }
+
+  #asVolume({ uuid, name, sizeBytes, sourceUuid }: ThinDevice): Volume {
+    return {
+      ...{ uuid, name, sizeBytes, state: "available" },
+      sectorSizeBytes: this.#pool.blockSizeBytes,
+      nsid: this.#nvmet.nsidOf(uuid),
+      sourceSnapshotUuid: sourceUuid,
+    };
+  }
+}
+
+function asSnapshot({ uuid, name, sizeBytes, sourceUuid }: ThinDevice): Snapshot {
+  if (sourceUuid === undefined)
+    throw new ServiceError("ERR_BAD_ANSWER", `it is not known what snapshot ${uuid} was taken of`);
+  return { uuid, name, sizeBytes, state: "available", sourceVolumeUuid: sourceUuid };
+}
+
+async function asFault(done: Promise<void>): Promise<void> {
+  try {
+    await done;
+  } catch (cause) {
+    if (!(cause instanceof ServiceError)) throw cause;
+    throw new TargetFaultError(cause.message, { cause });
+  }
+}
