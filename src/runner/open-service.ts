@@ -16,8 +16,6 @@ import { connectLightbits } from "../sut/lightbits/service.ts";
 import { type TokenSource, tokenSource } from "../sut/lightbits/token.ts";
 import { silentLog } from "../sut/log.ts";
 import { memoryService } from "../sut/memory.ts";
-import type { VolumeService } from "../sut/port.ts";
-import type { TargetFaults } from "../sut/target-faults.ts";
 import { ConfigError } from "./config/load.ts";
 import type { Config } from "./config/schema.ts";
 import { type LinuxTarget, openLinux } from "./open-linux.ts";

@@ -23,7 +23,7 @@ import {
 } from "node:fs/promises";
 import { cpus } from "node:os";
 import { dirname, join } from "node:path";
-import { type CommandResult, runCommand } from "./command.ts";
+import { runCommand } from "./command.ts";
 import type { GuestSettings } from "./guest-file.ts";
 import { qemuArguments } from "./qemu-arguments.ts";
 import { program } from "./qemu-process.ts";
@@ -129,8 +129,16 @@ export class SavedStates {
   }
 }
 
+let version: Promise<string> | undefined;
+
 /** Asked for once. A state that QEMU cannot use after it was replaced is noticed when it is taken over. */
-let qemuVersion: Promise<CommandResult> | undefined;
+function qemuVersion(): Promise<string> {
+  version ??= runCommand(program, ["--version"], { timeoutMs: 30_000 }).then(({ stdout }) => stdout);
+  version.catch(() => {
+    version = undefined;
+  });
+  return version;
+}
 
 async function keyOf(settings: GuestSettings): Promise<string> {
   const {
@@ -146,7 +154,7 @@ async function keyOf(settings: GuestSettings): Promise<string> {
   const files = [images.kernel, images.initrd, ...(withExtras ? [images.extras] : [])];
   const parts = {
     formatVersion,
-    qemu: await (qemuVersion ??= runCommand(program, ["--version"], { timeoutMs: 30_000 })),
+    qemu: await qemuVersion(),
     files: await Promise.all(
       files.map(async (path) => {
         const { size, mtimeMs } = await stat(path);

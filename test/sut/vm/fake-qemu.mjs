@@ -73,7 +73,11 @@ if (mode !== "hang")
     request.on("end", () => {
       appendFileSync("scripts", `${body.trim().split("\n").at(-1)}\n`);
       const stdout = body === "dmesg" ? "[    0.000000] Linux version 6.1.0\n[    1.5] x\n" : body;
-      response.writeHead(200, { "X-Exit-Status": 0, "X-Stdout-Bytes": stdout.length }).end(stdout);
+      const [, status] = /^exit (\d+)$/.exec(body) ?? [];
+      const stderr = status === undefined ? "" : `status ${status}`;
+      response
+        .writeHead(200, { "X-Exit-Status": status ?? 0, "X-Stdout-Bytes": stdout.length })
+        .end(stdout + stderr);
     });
   }).listen(port, "127.0.0.1");
 

@@ -1,16 +1,13 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { silentLog } from "../../../src/sut/log.ts";
 import { Guest, type GuestOptions } from "../../../src/sut/vm/guest.ts";
-
-const fake = fileURLToPath(new URL("./fake-qemu.mjs", import.meta.url));
-const path = process.env.PATH;
+import { fakeImages, installFakeQemu, removeFakeQemu } from "./fake-qemu.ts";
 
 let directory: string;
 let run: string;
@@ -21,34 +18,19 @@ beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), "harrow-guest-"));
   run = join(directory, "run");
   said = [];
-  const programs = join(directory, "bin");
-  await mkdir(programs);
-  const program = join(programs, "qemu-system-x86_64");
-  await writeFile(program, `#!/bin/sh\nexec '${process.execPath}' '${fake}' "$@"\n`);
-  await chmod(program, 0o755);
-  process.env.PATH = `${programs}${delimiter}${path}`;
-  await mkdir(join(directory, "images"));
-  for (const name of ["vmlinuz", "initrd", "extras"])
-    await writeFile(join(directory, "images", name), "x".repeat(512));
+  await installFakeQemu(directory);
 });
 
 afterEach(async () => {
   for (const guest of guests.splice(0)) await guest.stop();
-  delete process.env.FAKE_QEMU;
-  process.env.PATH = path;
+  removeFakeQemu();
   await rm(directory, { recursive: true });
 });
 
 function options(more: Partial<GuestOptions> = {}): GuestOptions {
-  const image = (name: string) => join(directory, "images", name);
   return {
     directory: run,
-    images: {
-      kernel: image("vmlinuz"),
-      initrd: image("initrd"),
-      extras: image("extras"),
-      versions: { fio: "3.33-3" },
-    },
+    images: fakeImages(directory),
     role: "target",
     diskMiB: 64,
     log: { ...silentLog, warn: (message) => said.push(message) },
