@@ -16,6 +16,7 @@ import { anySeed, cacheSeed, count, logJson, logLevel, port } from "./options.ts
 import { type RunFlags, runHistory } from "./run.ts";
 import { type ServeFlags, serve } from "./serve.ts";
 import { addSuiteCommands } from "./suite-commands.ts";
+import { addVmCommands } from "./vm-commands.ts";
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
   version: string;
@@ -191,6 +192,7 @@ program
   });
 
 addSuiteCommands(program, { version, serveCommand, signal: stop.signal });
+addVmCommands(program, { version, serveCommand, signal: stop.signal });
 addFailureCommands(program, { version, serveCommand, signal: stop.signal });
 
 const config = program.command("config").description("check, show or describe configurations");

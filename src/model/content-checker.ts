@@ -217,7 +217,7 @@ export class ContentChecker {
       if (isShown) break;
     }
     for (const doRemember of toRemember) doRemember();
-    if (view.observation === undefined) this.#decide(candidates, shown, onVolume);
+    this.#decide(candidates, shown, onVolume, view);
     this.#decideSnapshots(candidates, shown, onVolume);
     return undefined;
   }
@@ -227,19 +227,39 @@ export class ContentChecker {
     return { submitted, completed: this.#tracker.event() };
   }
 
-  /** What showed at rest, or in a snapshot, of operations that might never have happened stands for good. */
-  #decide(candidates: readonly Candidate[], shown: number, block: number): void {
+  /**
+   * What showed at rest, or in a snapshot, of operations that might never have happened stands for good.
+   *
+   * Under load that is so of advice which was over when the read began: nobody remembers reads of that for long.
+   */
+  #decide(
+    candidates: readonly Candidate[],
+    shown: number,
+    block: number,
+    { observation }: Pick<View, "observation">,
+  ): void {
+    const began = observation?.submitted ?? Number.POSITIVE_INFINITY;
+    if (observation !== undefined && this.#tracker.hasCrashedBetween(began, Number.POSITIVE_INFINITY)) return;
     const matching = candidates.flatMap((one, index) => (sameContent(one.state, shown) ? [index] : []));
     const newest = matching[0]!;
-    for (const [index, { state, record, times, isInDoubt }] of candidates.entries()) {
-      if (times === undefined || state === 0) continue;
+    for (const [index, { state, record, times, isInDoubt, mayBeIgnored }] of candidates.entries()) {
+      if (index > newest) break;
+      const position = Math.abs(state);
+      const known = times ?? (mayBeIgnored ? this.#tracker.exceptionOf(position) : undefined);
+      if ((known === undefined && !mayBeIgnored) || state === 0) continue;
+      const isLost = known !== undefined && known.lostAt < Number.POSITIVE_INFINITY;
+      const isAlone = known?.hasOverlap !== true && !isLost;
+      const completed = times?.completed ?? Number.NEGATIVE_INFINITY;
+      if (observation !== undefined && !(mayBeIgnored && isAlone && completed < began)) continue;
       // Of what a snapshot shows, only what was in doubt tells of the volume as well.
-      if (record !== undefined && (!isInDoubt || times.hasOverlap || times.lostAt < Number.POSITIVE_INFINITY))
-        continue;
-      if (!isInDoubt && !times.hasOverlap) continue;
-      const isFinal = record === undefined || times.completed < record.submittedEvent;
-      if (index < newest && isFinal) this.#tracker.decide(Math.abs(state), block, false);
-      else if (index === newest && matching.length === 1) this.#tracker.decide(Math.abs(state), block, true);
+      if (record !== undefined && (!isInDoubt || !isAlone)) continue;
+      if (!isInDoubt && known?.hasOverlap !== true) continue;
+      const isFinal = record === undefined || completed < record.submittedEvent;
+      // Zeros that older advice made are as good as its own, once it is over.
+      const isSettled = matching.length === 1 || (mayBeIgnored && isAlone && isFinal);
+      if (index < newest && isFinal) this.#tracker.decide(position, block, false, { isAdvice: mayBeIgnored });
+      else if (index === newest && isSettled)
+        this.#tracker.decide(position, block, true, { isAdvice: mayBeIgnored });
     }
   }
 

@@ -10,7 +10,7 @@
 import type { Extent } from "../selectors/geometry.ts";
 import { effectOf, type OperationKind, positionOf } from "../selectors/operations.ts";
 import type { History } from "../selectors/history.ts";
-import type { WriteInterval } from "./linearization.ts";
+import { someZeros, type WriteInterval } from "./linearization.ts";
 import type { SnapshotRecord } from "./snapshot-record.ts";
 import type { OperationTimes, ReadableWrite, ReadInterval, RememberedRead } from "./operation-times.ts";
 import type { Tracker } from "./tracker.ts";
@@ -37,7 +37,7 @@ interface Pending {
   closed: number;
 }
 
-/** Of an operation of which it is not known any more when it took effect. */
+/** Of an operation of which it is not known any more when it took effect; see {@link placed}. */
 const anyTime = { completed: Number.POSITIVE_INFINITY, submitted: Number.NEGATIVE_INFINITY } as const;
 /** What a block holds if nothing ever touched it. */
 const untouched = { completed: Number.NEGATIVE_INFINITY, submitted: Number.NEGATIVE_INFINITY } as const;
@@ -109,9 +109,12 @@ export class Reconciler {
           const effect = effectOf(kind);
           if (effect === "none") continue;
           const position = positionOf(lts, operationId);
-          const { standing, times } = standingOf(this.#tracker, view, segment, position, lts);
-          const mayBeIgnored = this.#isAdvice(kind);
+          const { standing, times: known } = standingOf(this.#tracker, view, segment, position, lts);
           if (standing === "out") continue;
+          const mayBeIgnored = this.#isAdvice(kind);
+          // What reads showed of advice goes on to bind what is read at rest.
+          const times =
+            known ?? (mayBeIgnored && record === undefined ? this.#tracker.timesOf(position) : undefined);
           const state = effect === "data" ? position : -position;
           if (standing === "in" && !mayBeIgnored && pending === undefined) {
             for (let block = firstBlock; block < firstBlock + touched; block++) {
@@ -127,7 +130,7 @@ export class Reconciler {
             const decision =
               standing === "in" && !mayBeIgnored
                 ? true
-                : this.#decisionOn(view, segment, times, position, start + block);
+                : this.#decisionOn(view, segment, { times, mayBeIgnored }, position, start + block);
             if (decision === false) continue;
             if (decision === true) {
               settle(block, state, { record, times });
@@ -155,7 +158,7 @@ export class Reconciler {
     for (const [block, open] of pending) {
       if (explained[block] === 0) close(open, 0, { record: view.segments.at(-1)!.record, times: undefined });
       if (open.candidates.length === 1) into[block] = open.candidates[0]!.state;
-      else ambiguities.push({ block, candidates: open.candidates });
+      else ambiguities.push({ block, candidates: placed(open.candidates) });
     }
     return ambiguities;
   }
@@ -175,8 +178,11 @@ export class Reconciler {
         const { standing, times } = standingOf(this.#tracker, view, segment, position, lts);
         if (standing === "out") continue;
         const onVolume = extent.firstBlock + block;
-        if (standing === "open" && this.#decisionOn(view, segment, times, position, onVolume) === false)
-          continue;
+        const mayBeIgnored = this.#isAdvice(operation.kind);
+        if (standing === "open" || mayBeIgnored) {
+          const about = { times, mayBeIgnored };
+          if (this.#decisionOn(view, segment, about, position, onVolume) === false) continue;
+        }
         yield effectOf(operation.kind) === "data" ? position : -position;
       }
     yield 0;
@@ -186,7 +192,7 @@ export class Reconciler {
   #decisionOn(
     { observation }: View,
     { record }: Segment,
-    times: OperationTimes | undefined,
+    { times, mayBeIgnored }: Pick<Candidate, "times" | "mayBeIgnored">,
     position: number,
     block: number,
   ): boolean | undefined {
@@ -195,7 +201,7 @@ export class Reconciler {
       if (isLost && this.#tracker.lastLossOf(times) >= record.submittedEvent) return undefined;
       // Of what was under way around a snapshot call, the volume says only that it never happened at all.
       if (record.open.has(position)) {
-        const isWhole = times.outcome === "unknown" && !times.hasOverlap && !isLost;
+        const isWhole = (times.outcome === "unknown" || mayBeIgnored) && !times.hasOverlap && !isLost;
         return isWhole && this.#tracker.decisionOn(position, block) === false ? false : undefined;
       }
     }
@@ -205,6 +211,13 @@ export class Reconciler {
     const isAtRest = record === undefined && observation === undefined;
     // One that another replaced while both were under way may have been on top then, and not at rest.
     return decision === false && times?.hasOverlap === true && !isAtRest ? undefined : decision;
+  }
+
+  /** Whether a state is zeros of a deallocation that might have left the old data. */
+  isOfAdvice(state: number): boolean {
+    if (state >= 0 || state === someZeros || !this.#tracker.deallocateIsAdvice) return false;
+    const found = this.#workload.operationOf(-state);
+    return found !== undefined && this.#isAdvice(found.operation.kind);
   }
 
   /** Deallocation is advice where the namespace does not promise zeros: old data may stay, for good. */
@@ -262,13 +275,35 @@ function close(open: Pending, state: number, found: Pick<Candidate, "record" | "
   if (candidate.completed >= open.closed) open.candidates.push(candidate);
 }
 
+/**
+ * The candidates, with advice of which the times are gone between those around it.
+ *
+ * It may be newer than an operation in doubt, and than what reads showed of that. Nothing overlapped it on its blocks,
+ * or its times were kept: so it began when all older ones were over, and was over when the first newer one began.
+ */
+function placed(candidates: readonly Candidate[]): readonly Candidate[] {
+  if (!candidates.some(({ mayBeIgnored, times }) => mayBeIgnored && times === undefined)) return candidates;
+  return candidates.map((candidate, index) => {
+    const { mayBeIgnored, record } = candidate;
+    if (!mayBeIgnored || candidate.times !== undefined) return candidate;
+    let { submitted, completed } = anyTime as { submitted: number; completed: number };
+    for (const [other, { times, record: its }] of candidates.entries()) {
+      if (times === undefined || its !== record) continue;
+      // Events are whole numbers. Of what an earlier process submitted it may not be known when.
+      if (other < index && times.submitted > 0) completed = Math.min(completed, times.submitted - 0.5);
+      else if (other > index && times.completed < Number.POSITIVE_INFINITY)
+        submitted = Math.max(submitted, times.completed);
+    }
+    return submitted < completed ? { ...candidate, submitted, completed } : candidate;
+  });
+}
+
 function candidateOf(
   state: number,
   record: SnapshotRecord | undefined,
   times: OperationTimes | undefined,
   mayBeIgnored: boolean,
 ): Candidate {
-  // Advice of which the times are gone may be newer than an operation in doubt, and than what reads showed of that.
   if (times === undefined)
     return {
       state,

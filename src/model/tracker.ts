@@ -14,6 +14,9 @@ import { Lineage, type RollbackRecord } from "./lineage.ts";
 import type { Observation, OperationOutcome, OperationTimes } from "./operation-times.ts";
 import type { SnapshotRecord } from "./snapshot-record.ts";
 
+/** So many deallocations are remembered to have happened, or not, where they are advice. */
+const adviceDecidedMax = 2 ** 17;
+
 /** What is told of each change, so that it can be kept elsewhere; each call is cheap and does no I/O. */
 export interface TrackerListener {
   ltsComplete(lts: number): void;
@@ -55,6 +58,8 @@ export class Tracker {
   readonly #byLts = new Map<number, OperationTimes[]>();
   readonly #exceptions = new Map<number, OperationTimes>();
   readonly #decisions = new Decisions();
+  /** Positions of the advice that was decided on, the oldest first. */
+  readonly #adviceDecided = new Set<number>();
   readonly #lineage = new Lineage();
   /** Observations under way, oldest first; those that are over leave when they come first. */
   #observations: Observation[] = [];
@@ -374,8 +379,18 @@ export class Tracker {
     return outcome === "inFlight" ? "ok" : outcome;
   }
 
-  /** What a read at rest showed, for good: on this block the operation happened and stands, or does not. */
-  decide(position: number, block: number, happened: boolean): void {
+  /**
+   * What a read at rest showed, for good: on this block the operation happened and stands, or does not.
+   *
+   * @param options.isAdvice - It was answered, and did what it was asked for or nothing. There are many such: what is
+   *   known of the oldest is forgotten, and then either may show again.
+   */
+  decide(
+    position: number,
+    block: number,
+    happened: boolean,
+    { isAdvice = false }: { readonly isAdvice?: boolean } = {},
+  ): void {
     const known = this.decisionOn(position, block);
     if (known === happened) return;
     if (known !== undefined)
@@ -384,6 +399,12 @@ export class Tracker {
       );
     this.#decisions.set({ position, block, happened });
     this.#listener?.decision(position, block, happened);
+    if (!isAdvice) return;
+    this.#adviceDecided.add(position);
+    if (this.#adviceDecided.size <= adviceDecidedMax) return;
+    const [oldest] = this.#adviceDecided;
+    this.#adviceDecided.delete(oldest!);
+    for (const decided of this.#decisions.of(oldest!)) this.#withdraw(oldest!, decided.block);
   }
 
   decisionOn(position: number, block: number): boolean | undefined {

@@ -68,7 +68,7 @@ export async function openBlockDevice(options: BlockDeviceOptions): Promise<File
   const stats = statSync(path, { throwIfNoEntry: false });
   assertUsable(path, stats, { ...options, isReadOnly });
   const disk = stats?.isBlockDevice() === true ? lookedUp(realpathSync(path), stats) : undefined;
-  if (disk !== undefined) assertUsableDisk(disk, { ...options, isReadOnly });
+  if (disk !== undefined) assertUsableDisk(disk, { blockSizeBytes, isReadOnly });
   if (again !== undefined)
     assertSame(
       disk === undefined ? path : nameOf(disk),
@@ -154,13 +154,15 @@ function lookedUp(name: string, { rdev }: Stats): Disk {
 
 /** Refuses a device that is in use, read-only, zoned, or of longer blocks. */
 function assertUsableDisk(
-  { name, number, limits }: Disk,
+  { name, number, folder, limits }: Disk,
   {
     blockSizeBytes,
     isReadOnly,
   }: Pick<BlockDeviceOptions, "blockSizeBytes"> & { readonly isReadOnly: boolean },
 ): void {
   const { sectorBytes, zoned } = limits;
+  if (diskBytes(folder) === 0)
+    throw refused("ERR_NOT_FOUND", name, "has no medium, or nothing attached to it");
   const [use] = isReadOnly ? [] : usesOfBlockDevice(name, number);
   if (use !== undefined) throw inUse(name, use);
   if (!isReadOnly && limits.isReadOnly)

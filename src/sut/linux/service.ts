@@ -202,7 +202,9 @@ class LinuxService implements LinuxVolumeService {
     { name, volumeUuid }: { readonly name: string; readonly volumeUuid: string },
     options?: CallOptions,
   ): Promise<Snapshot> {
-    return asSnapshot(await this.#pool.snapshot({ name, sourceUuid: volumeUuid, role: "snapshot" }, options));
+    await this.#device(volumeUuid, "volume", options);
+    const request = { name, sourceUuid: volumeUuid, role: "snapshot" } as const;
+    return asSnapshot(this.#see(await this.#pool.snapshot(request, options)));
   }
 
   async getSnapshot(uuid: string, options?: CallOptions): Promise<Snapshot> {

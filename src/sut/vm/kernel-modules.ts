@@ -52,11 +52,6 @@ export class KernelModules {
     return new KernelModules(directory, files, new Set(builtIn));
   }
 
-  /** Whether it can be loaded or is a part of the kernel. */
-  has(name: string): boolean {
-    return this.#files.has(moduleName(name)) || this.#builtIn.has(moduleName(name));
-  }
-
   /**
    * These modules and all that they need, each once and after what it needs. What is a part of the kernel is left
    * out, and so is a soft dependency that does not exist.

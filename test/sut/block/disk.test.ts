@@ -203,6 +203,15 @@ test("a loop device that is read-only is refused, and may be looked at", async (
   expect(await device.read({ block: 2047, blockCount: 1, into: pageAligned(512) })).toEqual(ok);
 });
 
+test("a loop device that nothing is attached to is refused", async ({ skip }) => {
+  const path = loopDevice(at("detached"), mebibyte) ?? skip(noLoopDevice);
+  must("losetup", "--detach", path);
+  await expect(openBlockDevice({ path, blockSizeBytes: 512, io: "sync" })).rejects.toMatchObject({
+    code: "ERR_NOT_FOUND",
+    message: `${path} has no medium, or nothing attached to it`,
+  });
+});
+
 test("a swap area in use is refused", async ({ skip }) => {
   const path = loopDevice(at("swap"), 2 * mebibyte) ?? skip(noLoopDevice);
   if (tool("mkswap", path).status !== 0 || tool("swapon", path).status !== 0) skip("needs the right to swap");
