@@ -13,7 +13,7 @@
  *
  * @packageDocumentation
  */
-import { effectOf, type Operation } from "../selectors/operations.ts";
+import { effectOf, type Operation, positionOf } from "../selectors/operations.ts";
 import type { Extent } from "../selectors/geometry.ts";
 import type { History } from "../selectors/history.ts";
 import { type BlockRun, BlockSet } from "./block-set.ts";
@@ -176,8 +176,8 @@ export class DiffChecker {
           open.push(
             openBlock(
               firstBlock + block,
-              { at: before.get(block) ?? settled(old, base), record: base },
-              { at: after.get(block) ?? settled(now, snapshot), record: snapshot },
+              { at: before.get(block) ?? this.#settled(old, base), record: base },
+              { at: after.get(block) ?? this.#settled(now, snapshot), record: snapshot },
               isOneLine,
             ),
           );
@@ -187,7 +187,9 @@ export class DiffChecker {
         const isVague = old === someZeros || now === someZeros;
         if (old === now && !isVague) continue;
         may.add(firstBlock + block);
-        if ((promise.precision === "exact" && !isVague) || !sameContent(old, now))
+        // Advice that left zeros as they were need not have done anything.
+        const isExact = promise.precision === "exact" && !isVague && !this.#reconciler.isOfAdvice(now);
+        if (isExact || !sameContent(old, now))
           must.add(firstBlock + block);
       }
     }
@@ -220,12 +222,15 @@ export class DiffChecker {
    * @returns Nothing if there are no instants at which both snapshots could show what they do.
    */
   #difference(
-    { snapshot, base, promise, blockCount }: DiffQuestion,
+    question: DiffQuestion,
     { must, may, open }: Expectation,
     reported: BlockSet,
   ): Difference | undefined {
+    const { snapshot, base, promise, blockCount } = question;
     const unit = promise.granularityBlocks;
-    const mayInUnits = may.rounded(unit, blockCount);
+    const known = may.rounded(unit, blockCount);
+    const advised = this.#advised(question, reported, known);
+    const mayInUnits = union(known, advised.rounded(unit, blockCount));
     if (open.length === 0)
       return { missing: [...must.minus(reported)], invented: [...reported.minus(mayInUnits)] };
     let best: Difference | undefined;
@@ -265,6 +270,45 @@ export class DiffChecker {
         if (count === 0) return best!;
       }
     return best;
+  }
+
+  /**
+   * Blocks in the units of reported ones, other than those of `known`, that advice concerned between the two cuts: a
+   * diff may tell of it, though it left what was there.
+   */
+  #advised({ volume, snapshot, base, promise, blockCount }: DiffQuestion, reported: BlockSet, known: BlockSet) {
+    const advised = new BlockSet();
+    if (!this.#tracker.deallocateIsAdvice) return advised;
+    const strange = new BlockSet();
+    for (const run of reported.minus(known)) strange.addRun(run);
+    const { geometry, window } = this.#workload;
+    const end = geometry.volumeBlocks[volume]!;
+    const spans = this.#spans(
+      snapshotView(this.#tracker, snapshot).segments,
+      base === undefined ? [] : snapshotView(this.#tracker, base).segments,
+    );
+    for (const block of strange.rounded(promise.granularityBlocks, Math.min(blockCount, end)).blocks()) {
+      if (block >= end) continue;
+      const extent = geometry.extent(geometry.pdOf(volume, block));
+      const isAdvised = spans.some(({ ltsMin, ltsMax }) => {
+        let lts = window.lastLts(extent.pd, ltsMax);
+        for (; lts !== undefined && lts > ltsMin; lts = window.prevLts(lts)) {
+          const operation = this.#workload.operationOn(lts, block - extent.firstBlock);
+          if (operation === undefined) continue;
+          const position = positionOf(lts, operation.operationId);
+          if (!this.#reconciler.isOfAdvice(-position) || base?.inside.has(position) === true) continue;
+          if (this.#tracker.outcomeOf(position) !== "failed") return true;
+        }
+        return false;
+      });
+      if (isAdvised) advised.add(block);
+    }
+    return advised;
+  }
+
+  /** A block of which a cut shows one state. */
+  #settled(state: number, record: SnapshotRecord | undefined): BlockAtCut {
+    return settled(state, record, this.#reconciler.isOfAdvice(state));
   }
 
   /** The parts of the history between two views: all that either has since the branch that both come from. */

@@ -39,7 +39,11 @@ export function atCut(ambiguities: readonly Ambiguity[], firstBlock: number): Ma
 }
 
 /** A block of which a cut shows one state, whenever it lies. */
-export function settled(state: number, record: SnapshotRecord | undefined): BlockAtCut {
+export function settled(
+  state: number,
+  record: SnapshotRecord | undefined,
+  mayBeIgnored: boolean,
+): BlockAtCut {
   const [submitted, completed] = [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY];
   const only = {
     state,
@@ -48,7 +52,7 @@ export function settled(state: number, record: SnapshotRecord | undefined): Bloc
     isInDoubt: false,
     record,
     times: undefined,
-    mayBeIgnored: false,
+    mayBeIgnored,
   };
   return { writes: [only], possible: [only] };
 }
@@ -141,6 +145,8 @@ function changesBetween(
         continue;
       if (isOneLine && !explains(apart, [showing(first, then), showing(last, now)])) continue;
       found.add(first.state === last.state ? "none" : isSame ? "rewritten" : "differs");
+      // Advice that left zeros as they were need not have done anything.
+      if (isSame && last.mayBeIgnored) found.add("none");
     }
   return [...found];
 }

@@ -246,12 +246,18 @@ export function amongWhich(
 ): readonly Candidate[] {
   const { record } = candidates[0]!;
   const all = new Map(candidates.map((candidate) => [candidate.state, candidate]));
-  for (const { among } of reads)
-    for (const { state, times, mayBeIgnored } of among) {
-      const known = all.get(state);
-      if (known?.times !== undefined || (known !== undefined && times === undefined)) continue;
-      if (times?.outcome !== "failed") all.set(state, candidateOf(state, record, times, mayBeIgnored));
-    }
+  const among = reads.flatMap((read) => read.among);
+  for (const { state, times, mayBeIgnored } of among) {
+    if (times === undefined || times.outcome === "failed" || all.get(state)?.times !== undefined) continue;
+    all.set(state, candidateOf(state, record, times, mayBeIgnored));
+  }
+  // Advice that is known to have happened hides what was there long ago, and may itself be known from long ago.
+  const last = candidates.at(-1)!;
+  const oldest = all.get(last.state)!;
+  const hides = oldest.times === undefined && !oldest.isInDoubt;
+  for (const { state, mayBeIgnored } of among)
+    if (!all.has(state) && !(hides && Math.abs(state) < Math.abs(oldest.state)))
+      all.set(state, candidateOf(state, record, undefined, mayBeIgnored));
   return [...all.values()];
 }
 

@@ -291,6 +291,8 @@ export class Tracker {
       times.reads = undefined;
       if (times.completed < Number.POSITIVE_INFINITY || times.outcome === "failed") continue;
       times.lostAt = Math.min(times.lostAt, event);
+      // A snapshot may have shown it, and has it still.
+      this.#withdrawThatHappened(times.position);
     }
     // What another replaced while both were under way may be back, if that one was dropped.
     for (const { position, block, happened } of this.#decisions)

@@ -9,24 +9,12 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { ConnectNamespaces } from "../../src/sut/data-path/data-path.ts";
 import { type LaunchedTarget, launchEmbedded, type LaunchOptions } from "../../src/sut/embedded/launch.ts";
-import { connectController } from "../../src/sut/initiator/controller.ts";
 import type { BlockDevice } from "../../src/sut/port.ts";
+import { overTcp } from "../support/over-tcp.ts";
 import { machineAddress } from "./kernel-host.ts";
 
 const entry = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
-const hostId = "5c1c5a2e-6c9e-4f1f-9d5c-000000000008";
-
-const connectNamespaces: ConnectNamespaces = ({ endpoints: [endpoint], subsystemNqn }) =>
-  connectController({
-    host: endpoint?.host ?? "",
-    port: endpoint?.port ?? 0,
-    subsystemNqn,
-    hostNqn: `nqn.2014-08.org.nvmexpress:uuid:${hostId}`,
-    hostId,
-  });
-
 export class EmbeddedTarget implements AsyncDisposable {
   readonly launched: LaunchedTarget;
   readonly #directory: string;
@@ -45,7 +33,7 @@ export class EmbeddedTarget implements AsyncDisposable {
         command: [process.execPath, entry, "serve"],
         directory,
         advertise: machineAddress,
-        service: { connectNamespaces, waitTimeoutMs: 20_000 },
+        service: { connectNamespaces: overTcp(), waitTimeoutMs: 20_000 },
         ...options,
       });
       return new EmbeddedTarget(launched, directory);

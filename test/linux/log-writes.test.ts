@@ -8,7 +8,7 @@ import { copyFile, mkdtemp, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { LoggedDisk } from "../../src/sut/linux/write-log.ts";
+import { cutMark, LoggedDisk } from "../../src/sut/linux/write-log.ts";
 import { guestUnavailable } from "../../src/sut/vm/availability.ts";
 import type { Guest } from "../../src/sut/vm/guest.ts";
 import { type PowerCut, type Replayed, replay } from "../../src/sut/vm/log-writes-replay.ts";
@@ -23,13 +23,13 @@ const logMiB = 2048;
 
 /** FUA is left out: the log does not tell its order among plain writes to the same blocks. */
 const config = `
-geometry: { volumeSize: 32MiB, extentSize: 128KiB }
-window: { size: 48, slideAfterRepeats: 4 }
+geometry: { volumeSize: 16MiB, extentSize: 128KiB }
+window: { size: 32, slideAfterRepeats: 4 }
 operations:
   blocks: { min: 1, max: 16 }
   weights: { writeFua: 0, compareAndWrite: 0, compareAndWriteMiss: 0, flush: 2 }
-snapshots: { every: 150, keep: 3, hot: 3/4, clones: 0/1, rollback: 0/1 }
-faults: { crash: { every: 200 } }
+snapshots: { every: 80, keep: 2, hot: 3/4, clones: 0/1, rollback: 0/1 }
+faults: { crash: { every: 120 } }
 checks: { recent: { every: 50, extents: 2 }, diffs: { precision: covering } }
 `;
 
@@ -53,7 +53,7 @@ describe.skipIf(unavailable !== undefined)("a thin pool on a disk with a volatil
   async function crash(guest: Guest): Promise<void> {
     await logged.cutPower();
     const log = join(guest.directory, "log.raw");
-    cuts.push(await replay(log, base, cut(cuts.length)));
+    cuts.push(await replay(log, base, cut(cuts.length), { mark: cutMark }));
     // Nothing of the guest's reaches its disks any more: they may be changed below it.
     await copyFile(base, join(guest.directory, "disk.raw"));
     await truncate(log, 0);
@@ -101,7 +101,7 @@ describe.skipIf(unavailable !== undefined)("a thin pool on a disk with a volatil
 
   test("keeps every promise if all is lost that no flush has covered", async () => {
     cut = () => ({ kind: "afterLastFlush" });
-    const result = await fuzz(1n, 700);
+    const result = await fuzz(1n, 350);
     tell(result);
     expect(result).toMatchObject({ verdict: "consistent", violations: [], targetFailure: undefined });
     expect(result.ledger.faults.crashes).toBeGreaterThan(1);
@@ -111,15 +111,15 @@ describe.skipIf(unavailable !== undefined)("a thin pool on a disk with a volatil
 
   test("keeps every promise if some of that is lost, and some of it half", async () => {
     cut = (index) => ({ kind: "subset", seed: index, isTorn: true });
-    const result = await fuzz(2n, 700);
+    const result = await fuzz(2n, 350);
     tell(result);
     expect(result).toMatchObject({ verdict: "consistent", violations: [], targetFailure: undefined });
     expect(cuts.some(({ lostCount }) => lostCount > 0)).toBe(true);
   });
 
   test("is found to have lost what was durable if the disk does not keep what was flushed", async () => {
-    cut = () => ({ kind: "lying", flushCount: 8 });
-    const result = await fuzz(3n, 700);
+    cut = () => ({ kind: "lying", flushCount: 40 });
+    const result = await fuzz(3n, 350);
     tell(result);
     expect(result.verdict).toBe("violation");
     expect(["lost-write", "stale", "zeroed", "resurrected", "lost-snapshot"]).toContain(

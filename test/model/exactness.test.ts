@@ -19,7 +19,8 @@ import {
 } from "../support/brute-force/arbitrary.ts";
 import { legalAfterCrash } from "../support/brute-force/crash.ts";
 import { legalDiff } from "../support/brute-force/diff.ts";
-import { blocksOf, isSameBlock, touches, type Write } from "../support/brute-force/history.ts";
+import { blocksOf, isOptional, isSameBlock, touches, type Write } from "../support/brute-force/history.ts";
+import type { HistoryOptions } from "../support/brute-force/drawn.ts";
 import { explainsReads } from "../support/brute-force/reads.ts";
 import { explainsSnapshot } from "../support/brute-force/snapshots.ts";
 import { type Chances, ToldHistory } from "./told-history.ts";
@@ -34,7 +35,38 @@ const modes = [
   ["one at a time, some in doubt", { overlap: false, inDoubt: true }],
   ["overlapping", { overlap: true, inDoubt: false }],
   ["overlapping, some in doubt", { overlap: true, inDoubt: true }],
+  ["one at a time, some advice", { overlap: false, inDoubt: false, advice: true }],
+  ["one at a time, some advice and some in doubt", { overlap: false, inDoubt: true, advice: true }],
+  ["overlapping, some advice and some in doubt", { overlap: true, inDoubt: true, advice: true }],
 ] as const;
+
+type Mode = Pick<HistoryOptions, "overlap" | "inDoubt" | "advice">;
+
+/**
+ * Where nothing is advice, a checker accepts what its oracle explains, and nothing else. Of advice not all times are
+ * kept: then there is no false alarm, and few that are missed.
+ */
+class Agreement {
+  readonly #mode: Mode;
+  refused = 0;
+  missed = 0;
+
+  constructor(mode: Mode) {
+    this.#mode = mode;
+  }
+
+  expect(isRight: boolean, isExplained: boolean): void {
+    if (!isRight) this.refused++;
+    else if (!isExplained) this.missed++;
+    if (isExplained || this.#mode.advice !== true) expect(isRight).toBe(isExplained);
+  }
+
+  isGood(): void {
+    if (process.env.MISSED) console.log(expect.getState().currentTestName, this.refused, this.missed);
+    expect(this.refused).toBeGreaterThan(numRuns / 10);
+    expect(this.missed).toBeLessThan(this.refused / 10);
+  }
+}
 
 const chancesArb: fc.Arbitrary<Chances> = fc.record({
   judgedAfter: fc.constantFrom(0, 0, 1, 4),
@@ -49,12 +81,11 @@ function intervalsOn(writes: readonly Write[], at: { volume?: number; block: num
     { state: 0, submitted: -Infinity, completed: -Infinity, isInDoubt: false },
     ...writes
       .filter((write) => touches(write, at))
-      .map(({ id, content, submitted, completed, outcome }) => ({
-        state: content === 0 ? -id : content,
-        submitted,
-        completed,
-        isInDoubt: outcome === "inDoubt",
-      })),
+      .map((write) => {
+        const { id, content, submitted, completed } = write;
+        const isInDoubt = isOptional(write);
+        return { state: content === 0 ? -id : content, submitted, completed, isInDoubt };
+      }),
   ];
 }
 
@@ -126,21 +157,20 @@ describe.for(modes)("of writes that are %s", { timeout: 30_000 }, ([, mode]) => 
   });
 
   test("the checker of reads under load accepts exactly what some order of the operations explains", () => {
-    let refused = 0;
+    const agreement = new Agreement(mode);
     fc.assert(
       fc.property(concurrentHistory({ ...small, ...mode }), chancesArb, (history, chances) => {
         const told = new ToldHistory(history, chances);
         told.happen([...told.writeEvents(), ...told.readEvents(history.reads)]);
-        if (!told.isRight) refused++;
-        expect(told.isRight).toBe(explainsReads(history.writes, history.reads));
+        agreement.expect(told.isRight, explainsReads(history.writes, history.reads));
       }),
       { numRuns },
     );
-    expect(refused).toBeGreaterThan(numRuns / 10);
+    agreement.isGood();
   });
 
   test("the checker of snapshots accepts exactly what some instant explains", () => {
-    let refused = 0;
+    const agreement = new Agreement(mode);
     fc.assert(
       fc.property(snapshotHistory({ ...small, ...mode }), chancesArb, (history, chances) => {
         const told = new ToldHistory(history, chances);
@@ -153,14 +183,12 @@ describe.for(modes)("of writes that are %s", { timeout: 30_000 }, ([, mode]) => 
           }),
         ]);
         for (const record of records) told.judgeSnapshot(record, history.snapshot.shown);
-        if (!told.isRight) refused++;
-        expect(told.isRight).toBe(
-          explainsSnapshot(history.writes, history.snapshot, { reads: history.reads }),
-        );
+        const isExplained = explainsSnapshot(history.writes, history.snapshot, { reads: history.reads });
+        agreement.expect(told.isRight, isExplained);
       }),
       { numRuns },
     );
-    expect(refused).toBeGreaterThan(numRuns / 10);
+    agreement.isGood();
   });
 
   test("a snapshot that is read before reads of its volume are over gives no false alarm", () => {
@@ -223,7 +251,7 @@ describe.for(modes)("of writes that are %s", { timeout: 30_000 }, ([, mode]) => 
   });
 
   test("the diff checker accepts exactly the answers that some instants of the two calls make right", () => {
-    let refused = 0;
+    const agreement = new Agreement(mode);
     const arb = fc.tuple(diffHistory({ ...oneVolume, ...mode }), chancesArb, fc.boolean());
     fc.assert(
       fc.property(arb, ([history, chances, isReadAtOnce]) => {
@@ -253,12 +281,11 @@ describe.for(modes)("of writes that are %s", { timeout: 30_000 }, ([, mode]) => 
         const isRight =
           told.isRight &&
           checker.check(question, pages(history.reported), pages(history.reported)).violations.length === 0;
-        if (!isRight) refused++;
-        expect(isRight).toBe(legalDiff({ ...history, reads: [] }));
+        agreement.expect(isRight, legalDiff({ ...history, reads: [] }));
       }),
       { numRuns },
     );
-    expect(refused).toBeGreaterThan(numRuns / 10);
+    agreement.isGood();
   });
 });
 

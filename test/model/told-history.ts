@@ -17,7 +17,7 @@ import type { SnapshotRecord } from "../../src/model/snapshot-record.ts";
 import { Tracker } from "../../src/model/tracker.ts";
 import { liveView, snapshotView, type View, volumeView } from "../../src/model/view.ts";
 import { Geometry } from "../../src/selectors/geometry.ts";
-import { type Operation, positionOf } from "../../src/selectors/operations.ts";
+import { type Operation, operationAt, positionOf } from "../../src/selectors/operations.ts";
 import type { History } from "../../src/selectors/history.ts";
 import type { ScheduledWrite } from "../support/brute-force/execution.ts";
 import { type Read, type Shown, type Timed, touches } from "../support/brute-force/history.ts";
@@ -83,6 +83,7 @@ export class ToldHistory {
     this.chances = chances;
     this.workload = workloadOf(told, chances);
     this.reconciler = new Reconciler(this.workload, this.tracker);
+    this.tracker.deallocateIsAdvice = told.writes.some(({ isAdvice }) => isAdvice === true);
     this.content = new ContentChecker(this.workload, this.tracker, this.reconciler);
     this.#byContent = new Map(told.writes.map((write) => [write.content, write]));
   }
@@ -301,7 +302,8 @@ function workloadOf({ volumeCount, blockCount, writes }: Told, { hasRefused }: C
   const operations = (lts: number): readonly Operation[] => {
     const write = byLts.get(lts >> 1);
     if (write === undefined || (lts % 2 === 1 && !hasRefused)) return [];
-    const kind = write.content === 0 ? "writeZeroes" : write.fua ? "writeFua" : "write";
+    const zeroing = write.isAdvice === true ? "deallocate" : "writeZeroes";
+    const kind = write.content === 0 ? zeroing : write.fua ? "writeFua" : "write";
     return [{ kind, operationId: 0, batch: 0, firstBlock: write.blocks[0], blockCount: write.blocks[1] }];
   };
   const last = (of: number, from: number): number | undefined => {
@@ -325,6 +327,11 @@ function workloadOf({ volumeCount, blockCount, writes }: Told, { hasRefused }: C
       reachedPd: (index: number) => index,
     },
     sizes: { hasExtent: () => true, blockCountAt: () => blockCount },
+    operationOf: (position: number) => {
+      const { lts } = operationAt(position);
+      const [operation] = operations(lts);
+      return operation === undefined ? undefined : { extent: geometry.extent(pd(lts)), operation };
+    },
     visit: (lts: number) => ({ lts, extent: geometry.extent(pd(lts)), operations: operations(lts) }),
     operationOn: (lts: number, block: number) =>
       operations(lts).find(

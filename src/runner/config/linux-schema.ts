@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 import { z } from "zod";
+import { devices, hostNqn, initiator, quiesceTime } from "./target-keys.ts";
 import { size } from "./units.ts";
 
 /** Names that dmsetup, LVM and configfs take without quoting. */
@@ -82,40 +83,38 @@ const reachable = {
     .min(1)
     .optional()
     .describe("Volumes to use, as many as geometry.volumes; created and deleted if absent."),
+  devices,
 };
 
-/** @param common - Keys of the initiator. */
-export const linuxTarget = <Common extends z.ZodRawShape>(common: Common) =>
-  z.discriminatedUnion("transport", [
-    z.strictObject({
-      kind: z.literal("linux"),
-      transport: z.literal("vm").describe("A guest of its own, in QEMU."),
-      vm,
-      subsystemNqn,
-      ...common,
+const common = { subsystemNqn, hostNqn, quiesceTime, ...initiator };
+
+export const linuxTarget = z.discriminatedUnion("transport", [
+  z.strictObject({
+    kind: z.literal("linux"),
+    transport: z.literal("vm").describe("A guest of its own, in QEMU."),
+    vm,
+    ...common,
+  }),
+  z.strictObject({
+    kind: z.literal("linux"),
+    transport: z.literal("local").describe("This machine; needs root."),
+    ...reachable,
+    address: reachable.address.default("127.0.0.1"),
+    ...common,
+  }),
+  z.strictObject({
+    kind: z.literal("linux"),
+    transport: z.literal("ssh").describe("Another machine, by the ssh program."),
+    ssh: z.strictObject({
+      destination: z
+        .string()
+        .regex(/^[^-\s][^\s]*$/, "expected user@host")
+        .describe("As for ssh."),
+      port: port.optional(),
+      identityFile: z.string().min(1).optional(),
+      sudo: z.boolean().default(false).describe("Commands are run by sudo -n."),
     }),
-    z.strictObject({
-      kind: z.literal("linux"),
-      transport: z.literal("local").describe("This machine; needs root."),
-      ...reachable,
-      address: reachable.address.default("127.0.0.1"),
-      subsystemNqn,
-      ...common,
-    }),
-    z.strictObject({
-      kind: z.literal("linux"),
-      transport: z.literal("ssh").describe("Another machine, by the ssh program."),
-      ssh: z.strictObject({
-        destination: z
-          .string()
-          .regex(/^[^-\s][^\s]*$/, "expected user@host")
-          .describe("As for ssh."),
-        port: port.optional(),
-        identityFile: z.string().min(1).optional(),
-        sudo: z.boolean().default(false).describe("Commands are run by sudo -n."),
-      }),
-      ...reachable,
-      subsystemNqn,
-      ...common,
-    }),
-  ]);
+    ...reachable,
+    ...common,
+  }),
+]);

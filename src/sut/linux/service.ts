@@ -77,6 +77,7 @@ class LinuxService implements LinuxVolumeService {
   readonly #seen = new Map<string, ThinDevice>();
   /** Snapshots whose export could not be ended, because the host did not answer. */
   readonly #stale = new Set<string>();
+  #isFirst = true;
 
   constructor(options: LinuxOptions) {
     const { shell, pool, subsystemNqn, endpoint, connectNamespaces, clock = systemClock } = options;
@@ -107,14 +108,18 @@ class LinuxService implements LinuxVolumeService {
     const devices = await this.#list(options);
     const isShown = ({ uuid, role }: ThinDevice) => role === "volume" || this.#open.has(uuid);
     const shown = devices.filter(isShown);
-    const hidden = devices.filter((device) => !isShown(device));
-    const exports = await Promise.all(
-      shown.map(async ({ uuid }) => ({ uuid, path: await this.#pool.activate(uuid, options) })),
-    );
-    await this.#nvmet.bringUp({ exports, unexported: hidden.map(({ uuid }) => uuid) }, options);
-    // What a process that was ended had open.
-    await Promise.all(hidden.map(({ uuid }) => this.#pool.deactivate(uuid, options)));
-    for (const { uuid } of hidden) this.#stale.delete(uuid);
+    // At first also what another process had open when it was ended.
+    const isHidden = (device: ThinDevice) =>
+      !isShown(device) && (this.#isFirst || this.#stale.has(device.uuid));
+    const hidden = devices.filter(isHidden).map(({ uuid }) => uuid);
+    const exports: { readonly uuid: string; readonly path: string }[] = [];
+    await inLanes(shown, async ({ uuid }) => {
+      exports.push({ uuid, path: await this.#pool.activate(uuid, options) });
+    });
+    await this.#nvmet.bringUp({ exports, unexported: hidden }, options);
+    await inLanes(hidden, (uuid) => this.#pool.deactivate(uuid, options));
+    for (const uuid of hidden) this.#stale.delete(uuid);
+    this.#isFirst = false;
   }
 
   async createVolume(
@@ -325,6 +330,15 @@ function asSnapshot({ uuid, name, sizeBytes, sourceUuid }: ThinDevice): Snapshot
   if (sourceUuid === undefined)
     throw new ServiceError("ERR_BAD_ANSWER", `it is not known what snapshot ${uuid} was taken of`);
   return { uuid, name, sizeBytes, state: "available", sourceVolumeUuid: sourceUuid };
+}
+
+/** A few at a time, so that a host is not flooded. */
+async function inLanes<Item>(items: readonly Item[], work: (item: Item) => Promise<void>): Promise<void> {
+  const rest = [...items];
+  const lane = async (): Promise<void> => {
+    for (let item = rest.shift(); item !== undefined; item = rest.shift()) await work(item);
+  };
+  await Promise.all([lane(), lane(), lane()]);
 }
 
 async function asFault(done: Promise<void>): Promise<void> {

@@ -23,8 +23,8 @@ export interface SshMasterOptions {
   readonly signal: AbortSignal;
 }
 
-/** A path of a Unix socket has at most 108 bytes, and ssh adds up to 20 while it makes it. */
-const directoryBytesMax = 80;
+/** A path of a Unix socket has at most 107 bytes, of which ours has 26, and ssh needs 17 more while it makes it. */
+const directoryLengthMax = 60;
 
 export class SshMaster {
   /** For ssh's option ControlPath. */
@@ -108,9 +108,9 @@ function controlPathIn(directory: string): string {
   return join(directory, "control");
 }
 
+/** One whose path ssh takes as it is, and is short enough. */
 function shortDirectory(): string {
   const directory = tmpdir();
-  return Buffer.byteLength(directory) + "/harrow-ssh-XXXXXX/control".length > directoryBytesMax
-    ? "/tmp"
-    : directory;
+  const isFit = /^[\w/.+-]+$/.test(directory) && directory.length <= directoryLengthMax;
+  return isFit ? directory : "/tmp";
 }

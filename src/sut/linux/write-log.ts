@@ -16,6 +16,9 @@ import { devicePath, layerPath } from "./layers.ts";
 import { runScript, statuses } from "./scripts.ts";
 import type { Shell } from "./shell.ts";
 
+/** The mark that {@link LoggedDisk.cutPower} begins with. */
+export const cutMark = "power-cut";
+
 export interface WriteLogOptions {
   readonly shell: Shell;
   /** Begins the names in the device mapper. */
@@ -72,6 +75,9 @@ dmsetup suspend ${name}-cut`;
   /**
    * Cuts the power: no request is done from one instant on, and the log is whole when this resolves.
    *
+   * The log is marked first. Of what is answered after the call began nobody may rely on anything, so the power may
+   * as well have failed at any instant since: a pool that is left alone flushes within a second.
+   *
    * Requests that come then wait for ever, so the host is to be killed next. Its disk is as if nothing was lost;
    * what else it may hold is made from the log.
    *
@@ -82,7 +88,8 @@ dmsetup suspend ${name}-cut`;
     const name = this.#name;
     // What is sent to a suspended device waits for ever: what is above never learns how requests end that came after
     // the cut. Taking the old table off writes to the log what is left, and waits for that.
-    const text = `dmsetup suspend --nolockfs ${name}-logged
+    const text = `dmsetup message ${name}-logged 0 mark ${cutMark}
+dmsetup suspend --nolockfs ${name}-logged
 n=$(blockdev --getsz ${layerPath(`${name}-cut`)})
 state=$(dmsetup status ${name}-logged)
 dmsetup load ${name}-logged --table "0 $n linear ${layerPath(`${name}-cut`)} 0"

@@ -99,7 +99,7 @@ export class KernelModules {
 /**
  * The files by which `modprobe` finds modules: `modules.dep` and `modules.alias`.
  *
- * @param modules - All that can be loaded, with all that they need.
+ * @param modules - All that can be loaded, in an order in which they can be; see `loadOrder`.
  * @see modules.dep(5), depmod(8).
  */
 export function moduleIndexes(modules: readonly KernelModule[]): {
@@ -117,21 +117,21 @@ export function moduleIndexes(modules: readonly KernelModule[]): {
   return { dep: dep.join(""), alias: alias.join("") };
 }
 
-/** Files of all modules that one needs; what is needed most deeply comes last. */
+/** Files of all modules that one needs, in reverse of the order in which they are loaded. */
 function needsOf(name: string, byName: ReadonlyMap<string, KernelModule>): string[] {
-  const files = new Set<string>();
+  const needed = new Set<string>();
   const visit = (current: string): void => {
-    for (const needed of byName.get(current)?.depends ?? []) {
-      const module = byName.get(needed);
-      if (module === undefined) continue;
-      // What is met again is needed more deeply than was known.
-      files.delete(module.file);
-      files.add(module.file);
-      visit(needed);
+    for (const next of byName.get(current)?.depends ?? []) {
+      if (needed.has(next)) continue;
+      needed.add(next);
+      visit(next);
     }
   };
   visit(name);
-  return [...files];
+  return [...byName.values()]
+    .filter((module) => needed.has(module.name))
+    .map(({ file }) => file)
+    .reverse();
 }
 
 const nameOf = (file: string): string => moduleName(basename(file.trim(), ".ko"));

@@ -82,7 +82,11 @@ async function boot(request: LaunchRequest, draft: StateDraft | undefined): Prom
     const process = await started(request, { initrd: initrdName });
     return await orKilled(process, async () => {
       const guest = { ...request, process, token };
-      await ready(guest, "true", settings.startTimeoutMs);
+      await ready(guest, {
+        ...{ script: "true", timeoutMs: settings.startTimeoutMs },
+        // A question that came before the guest had a network is not answered for a long time.
+        firstTimeoutMs: 400,
+      });
       if (draft !== undefined) await save(guest, draft);
       return { process, token, from: "boot" };
     });
@@ -107,7 +111,11 @@ async function restore(request: LaunchRequest, { memory, token }: SavedState): P
       if (!(await process.isRunning())) throw earlyEnd(directory, process);
       throw error;
     }
-    await ready({ ...request, process, token }, freshen(), restoreTimeoutMs);
+    await ready(
+      { ...request, process, token },
+      // It listens already.
+      { script: freshen(), timeoutMs: restoreTimeoutMs, firstTimeoutMs: 2_000 },
+    );
     return { process, token, from: "saved state" };
   });
 }

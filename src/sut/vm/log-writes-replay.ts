@@ -49,17 +49,25 @@ export interface Replayed {
  * Puts the disk to the state after a power cut.
  *
  * @param log - Path of the log, which is whole.
+ * @param options.mark - The power fails when the first flush after this mark is about to be submitted, and not at the
+ * end of the log; at the end if there is no flush after it.
  * @param into - Path of a file that holds what the disk held when logging began; after a failure it
  * holds nothing of worth.
- * @throws {ServiceError} `ERR_BAD_ANSWER` if the log is damaged, not whole, or that of a larger disk.
+ * @throws {ServiceError} `ERR_BAD_ANSWER` if the log is damaged, not whole, or that of a larger disk; `ERR_NOT_FOUND` if
+ * the mark is not in it.
  */
-export async function replay(log: string, into: string, cut: PowerCut): Promise<Replayed> {
+export async function replay(
+  log: string,
+  into: string,
+  cut: PowerCut,
+  options: { readonly mark?: string } = {},
+): Promise<Replayed> {
   await using source = await WriteLog.open(log);
-  const keptUpTo = await lastFlush(source, cut.kind === "lying" ? cut.flushCount : 0);
+  const flushes = await lastFlushes(source, cut.kind === "lying" ? cut.flushCount : 0, options.mark);
   const target = await open(into, "r+");
   try {
     const { size: sizeBytes } = await target.stat();
-    return await apply({ source, disk: new Disk(target), into, sizeBytes, cut, keptUpTo });
+    return await apply({ source, disk: new Disk(target), into, sizeBytes, cut, ...flushes });
   } finally {
     await target.close();
   }
@@ -73,24 +81,41 @@ interface Applying {
   readonly cut: PowerCut;
   /** Index of the last flush that counts; −1 if none does. */
   readonly keptUpTo: number;
+  /** Index of the first entry of what the disk was not told any more. */
+  readonly end: number;
 }
 
-/** Index of the last flush but `skipped`, −1 if there are not so many. */
-async function lastFlush(log: WriteLog, skipped: number): Promise<number> {
+/** The last flush but `skipped` before the power fails, and where in the log that is. */
+async function lastFlushes(
+  log: WriteLog,
+  skipped: number,
+  mark: string | undefined,
+): Promise<Pick<Applying, "keptUpTo" | "end">> {
   const last: number[] = [];
-  for await (const { index, isFlush } of log.entries()) {
-    if (!isFlush) continue;
-    last.push(index);
+  let end: number | undefined;
+  let isMarked = false;
+  // Read to its end in any case, to know that it is whole.
+  for await (const entry of log.entries()) {
+    if (mark !== undefined && entry.mark === mark) isMarked = true;
+    if (!entry.isFlush || end !== undefined) continue;
+    if (isMarked) {
+      end = entry.index;
+      continue;
+    }
+    last.push(entry.index);
     if (last.length > skipped + 1) last.shift();
   }
-  return last.length > skipped ? last[0]! : -1;
+  if (mark !== undefined && !isMarked)
+    throw new ServiceError("ERR_NOT_FOUND", `the log of ${log.entryCount} entries has no mark "${mark}"`);
+  return { keptUpTo: last.length > skipped ? last[0]! : -1, end: end ?? log.entryCount };
 }
 
-async function apply({ source, disk, into, sizeBytes, cut, keptUpTo }: Applying): Promise<Replayed> {
+async function apply({ source, disk, into, sizeBytes, cut, keptUpTo, end }: Applying): Promise<Replayed> {
   const counts = { writeCount: 0, flushCount: 0, lostCount: 0, unorderedCount: 0 };
   const order = new FuaOrder();
   for await (const entry of source.entries()) {
     const { index, offsetBytes, lengthBytes } = entry;
+    if (index >= end) break;
     if (offsetBytes + lengthBytes > sizeBytes)
       throw new ServiceError(
         "ERR_BAD_ANSWER",

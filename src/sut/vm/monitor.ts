@@ -14,7 +14,7 @@ import { QmpConnection } from "./qmp.ts";
 const pollMs = 10;
 
 /** Connects to the monitor of the guest in a run directory, for as long as `call` takes. */
-export async function withMonitor<Value>(
+async function withMonitor<Value>(
   directory: string,
   call: (monitor: QmpConnection) => Promise<Value>,
 ): Promise<Value> {

@@ -27,8 +27,15 @@ export interface ComingUp {
   readonly signal: AbortSignal | undefined;
 }
 
-/** Of the first question to the agent; later ones wait longer, for machines on which all is slow. */
-const answerTimeoutMsMin = 400;
+interface Readiness {
+  /** Proves that the guest can do something. */
+  readonly script: string;
+  /** Of all of it. */
+  readonly timeoutMs: number;
+  /** Of the first question; later ones wait longer, for machines on which all is slow. */
+  readonly firstTimeoutMs: number;
+}
+
 const answerTimeoutMsMax = 3_000;
 const pauseMs = 20;
 const scriptTimeoutMs = 30_000;
@@ -40,14 +47,17 @@ const consoleTailBytes = 1_500;
  * @throws {ServiceError} `ERR_CONFLICT` if QEMU ended over a port, `ERR_TARGET` if it ended otherwise or the script
  * failed, `ERR_TIMEOUT`, `ERR_ABORTED`, `ERR_UNAUTHENTICATED` if another guest answers.
  */
-export async function ready(guest: ComingUp, script: string, timeoutMs: number): Promise<void> {
+export async function ready(
+  guest: ComingUp,
+  { script, timeoutMs, firstTimeoutMs }: Readiness,
+): Promise<void> {
   const { directory, process, log, signal } = guest;
   const gone = new AbortController();
   void process.ended().then(() => gone.abort());
   const stop = signal === undefined ? gone.signal : AbortSignal.any([gone.signal, signal]);
   await using shell = shellOf(guest);
   const startMs = performance.now();
-  for (let answerTimeoutMs = answerTimeoutMsMin; ; ) {
+  for (let answerTimeoutMs = firstTimeoutMs; ; ) {
     try {
       const { status, stderr } = await shell.run(script, { timeoutMs: answerTimeoutMs, signal: stop });
       if (status !== 0) throw scriptFailed(status, stderr);

@@ -108,8 +108,8 @@ export const diffHistory = (options: Omit<HistoryOptions, "volumesMax">): fc.Arb
       const later = { ...second, start: first.start + first.length + 1 + (second.start >> 1) };
       const base = hasBase ? takeSnapshot(execution, first) : undefined;
       const snapshot = takeSnapshot(execution, later);
-      const { touched, changed } = changesBetween(execution, base?.instant, snapshot.instant);
-      const granules = new Set([...touched].map((block) => Math.floor(block / granularity)));
+      const { touched, touchable, changed } = changesBetween(execution, base?.instant, snapshot.instant);
+      const granules = new Set([...touchable].map((block) => Math.floor(block / granularity)));
       const isReported = ({ block }: { block: number }): boolean =>
         (precision === "exact" ? touched : changed).has(block) ||
         (granules.has(Math.floor(block / granularity)) && mixed(first.salt, second.salt, block) < surplus);
@@ -203,20 +203,27 @@ function takeSnapshot(execution: Execution, call: Drawn): TakenSnapshot {
   return { ...interval, instant, shown };
 }
 
-/** The blocks of volume 0 on which a write took effect between two instants, and those that differ. */
+/**
+ * The blocks of volume 0 that differ between two instants; with them those on which a write took effect; and with
+ * those the ones that advice concerned.
+ */
 function changesBetween(
   execution: Execution,
   since = Number.NEGATIVE_INFINITY,
   until: number,
-): { readonly touched: Set<number>; readonly changed: Set<number> } {
+): { readonly touched: Set<number>; readonly touchable: Set<number>; readonly changed: Set<number> } {
   const touched = new Set<number>();
+  const touchable = new Set<number>();
   const changed = new Set<number>();
   for (const at of execution.blocks) {
     const isBetween = ({ instant }: { instant: number }): boolean => instant > since && instant < until;
-    if (execution.effects(at).some(isBetween)) touched.add(at.block);
-    if (execution.contentAt(at, since) !== execution.contentAt(at, until)) changed.add(at.block);
+    const differs = execution.contentAt(at, since) !== execution.contentAt(at, until);
+    if (execution.effects(at).some((effect) => isBetween(effect) && (differs || !effect.write.isAdvice)))
+      touched.add(at.block);
+    if ([...execution.effects(at), ...execution.advice(at)].some(isBetween)) touchable.add(at.block);
+    if (differs) changed.add(at.block);
   }
-  return { touched, changed };
+  return { touched, touchable, changed };
 }
 
 /** The history with its events, and those of some calls, numbered as they come. */

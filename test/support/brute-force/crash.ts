@@ -3,7 +3,7 @@
  *
  * @packageDocumentation
  */
-import { type Address, type Flush, type Initial, precedes, touches, type Write, zeros } from "./history.ts";
+import { type Address, type Flush, type Initial, isOptional, precedes, touches, type Write, zeros } from "./history.ts";
 
 export interface Crash {
   readonly writes: readonly Write[];
@@ -22,7 +22,7 @@ export interface Crash {
  * writes took effect and are on the medium. Any other write that was submitted before the crash is there or
  * not, on each block alone. Of those that are there, the last shows, in some order that respects real time:
  * so a write may show unless a durable one was submitted after it completed, and what was there before all
- * writes unless any is durable.
+ * writes unless any is durable. Advice is never sure to be there.
  */
 export function legalAfterCrash(crash: Crash, at: Address): Set<number> {
   const { flushes, crashAt, hasVolatileCache, initial = zeros } = crash;
@@ -34,7 +34,7 @@ export function legalAfterCrash(crash: Crash, at: Address): Set<number> {
     );
   const durable = writes.filter(
     (write) =>
-      write.outcome === "ok" &&
+      !isOptional(write) &&
       write.completed < crashAt &&
       (!hasVolatileCache || write.fua === true || isFlushed(write)),
   );

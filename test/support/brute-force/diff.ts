@@ -23,8 +23,10 @@ export interface Diff extends Surroundings {
 
 /** What can be said of one block and two instants. */
 interface Change {
-  /** Some write took effect between them. */
+  /** Some write took effect between them, other than advice. */
   readonly isTouched: boolean;
+  /** Or advice may have, for all that can be told. */
+  readonly isTouchable: boolean;
   /** The content at the one is not that at the other. */
   readonly differs: boolean;
 }
@@ -34,7 +36,8 @@ interface Change {
  * operations that respects real time and agrees with what the two show (where that is known), so that the
  * answer is right. With W = blocks on which a write took effect between the two instants and C = blocks whose
  * content differs between them, right is C ⊆ reported ⊆ W rounded out to the granularity (`covering`), or
- * W ⊆ reported ⊆ W rounded out (`exact`).
+ * W ⊆ reported ⊆ W rounded out (`exact`). Advice, whether it took effect or not, may be in W and need not be where
+ * nothing differs.
  */
 export function legalDiff(diff: Diff): boolean {
   const { writes, base, snapshot, volume = 0, reported, precision, reads = [] } = diff;
@@ -51,11 +54,11 @@ export function legalDiff(diff: Diff): boolean {
     for (const { volume: home, block, changesAt } of blocks) {
       const changes = changesAt(instants).filter(
         ({ isTouched, differs }) =>
-          home !== volume || reported.has(block) || !(precision === "exact" ? isTouched : differs),
+          home !== volume || reported.has(block) || !(differs || (precision === "exact" && isTouched)),
       );
       if (changes.length === 0) return false;
       // Where the order is open, W as large as it can be is as good as any: it only has to hold the reported.
-      if (home === volume && changes.some(({ isTouched }) => isTouched)) {
+      if (home === volume && changes.some(({ isTouchable }) => isTouchable)) {
         touchedGranules.add(Math.floor(block / diff.granularity));
       }
     }
@@ -77,8 +80,22 @@ function changesOf(
   calls: readonly Snapshot[],
   at: Required<Address>,
 ): (instants: readonly number[]) => Change[] {
-  const steps = [...writeSteps(writes, at), ...readSteps(reads.filter((read) => isSameBlock(read, at)))];
-  const fresh = { content: initial(at), contentAtFirstCut: 0, isTouched: false, differs: false };
+  const steps: Step[] = [
+    ...writeSteps(writes, at),
+    ...readSteps(reads.filter((read) => isSameBlock(read, at))),
+  ];
+  // Advice that left what was there may be reported as well.
+  const ignored = steps.flatMap((step) =>
+    step.kind === "write" && step.isAdvice ? [{ ...step, isOptional: true, isIgnored: true }] : [],
+  );
+  steps.push(...ignored);
+  const fresh = {
+    content: initial(at),
+    contentAtFirstCut: 0,
+    isTouched: false,
+    isTouchable: false,
+    differs: false,
+  };
   return rememberByPlace(steps, (instants) =>
     endings<BlockState>({
       steps: [...steps, ...cutSteps(calls, instants, at)],
@@ -92,7 +109,13 @@ function changesOf(
 function pass(state: BlockState, step: Step): BlockState | undefined {
   const { content, cutCount, contentAtFirstCut } = state;
   if (step.kind === "write") {
-    return { ...state, content: step.content, isTouched: state.isTouched || cutCount === 1 };
+    const isBetween = cutCount === 1;
+    return {
+      ...state,
+      content: step.isIgnored === true ? content : step.content,
+      isTouched: state.isTouched || (isBetween && !step.isAdvice),
+      isTouchable: state.isTouchable || isBetween,
+    };
   }
   if (step.content !== undefined && step.content !== content) return undefined;
   if (step.kind === "read") return state;

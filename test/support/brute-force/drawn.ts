@@ -20,6 +20,7 @@ export interface DrawnWrite extends Drawn {
   readonly isInDoubt: boolean;
   /** Whether it is still in flight, or without a fence, at the end. */
   readonly isLasting: boolean;
+  readonly isAdvice: boolean;
   /** Where its lts is free, the lower goes first. */
   readonly priority: number;
 }
@@ -45,6 +46,8 @@ export interface HistoryOptions {
   /** Whether two writes on one block may be in flight together; otherwise one waits for the other, or its fence. */
   readonly overlap: boolean;
   readonly inDoubt: boolean;
+  /** Whether there are deallocations, many of them, that may leave what was there. */
+  readonly advice?: boolean;
 }
 
 /** The last tick at which an operation starts. */
@@ -92,7 +95,8 @@ export const drawnHistory = (options: HistoryOptions): fc.Arbitrary<DrawnHistory
           const first = Math.min(one, other);
           return [first, Math.max(one, other) - first + 1] as const;
         }),
-        isZeros: oneIn(5),
+        isZeros: oneIn(options.advice === true ? 2 : 5),
+        isAdvice: options.advice === true ? fc.nat(3).map((drawn) => drawn > 0) : fc.constant(false),
         isFua: oneIn(3),
         isInDoubt: options.inDoubt ? oneIn(3) : fc.constant(false),
         isLasting: oneIn(10),

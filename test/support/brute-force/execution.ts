@@ -7,7 +7,7 @@
  * @packageDocumentation
  */
 import type { Drawn, DrawnHistory, DrawnWrite } from "./drawn.ts";
-import { type Address, type Flush, precedes, type Read, type Timed, touches, type Write } from "./history.ts";
+import { type Address, type Flush, isOptional, precedes, type Read, type Timed, touches, type Write } from "./history.ts";
 
 /** Raw time of one drawn tick; every event of a history has a place of its own in each. */
 export const tick = 1024;
@@ -90,7 +90,9 @@ export class Execution {
         submitted,
         completed: one.isLasting ? Number.POSITIVE_INFINITY : completed,
         outcome: one.isInDoubt ? "inDoubt" : "ok",
-        fua: one.isFua,
+        // There is no FUA of a deallocation.
+        fua: one.isFua && !(one.isZeros && one.isAdvice),
+        isAdvice: one.isZeros && one.isAdvice,
       });
     }
     const left = new Set(writes);
@@ -100,7 +102,7 @@ export class Execution {
         .filter((write) => ![...left].some((older) => sharesBlock(older, write) && precedes(older, write)))
         .reduce((best, write) => (write.priority < best.priority ? write : best));
       left.delete(next);
-      const { id, volume, blocks, content, submitted, completed, outcome, fua, salt } = next;
+      const { id, volume, blocks, content, submitted, completed, outcome, fua, isAdvice, salt } = next;
       done.push({
         id,
         volume,
@@ -110,6 +112,7 @@ export class Execution {
         completed,
         outcome,
         fua,
+        isAdvice,
         salt,
         lts: done.length,
       });
@@ -128,14 +131,22 @@ export class Execution {
     return submitted + (end - submitted) * (mixed(salt, volume, block) + 2 ** -33);
   }
 
-  /** What took effect on a block, oldest first. One write in doubt in two never happens, block by block. */
+  /** What took effect on a block, oldest first. One write in two that need not never does, block by block. */
   effects({ volume = 0, block }: Address): { readonly instant: number; readonly write: ExecutedWrite }[] {
     const at = { volume, block };
     return this.writes
       .filter((write) => touches(write, at))
-      .filter(({ outcome, salt }) => outcome === "ok" || mixed(salt, volume, block, 1) < 0.5)
+      .filter((write) => !isOptional(write) || mixed(write.salt, volume, block, 1) < 0.5)
       .map((write) => ({ write, instant: this.instantOf(write, at) }))
       .sort((one, other) => one.instant - other.instant);
+  }
+
+  /** Advice to a block, whether it took effect or not. */
+  advice({ volume = 0, block }: Address): { readonly instant: number; readonly write: ExecutedWrite }[] {
+    const at = { volume, block };
+    return this.writes
+      .filter((write) => write.isAdvice && touches(write, at))
+      .map((write) => ({ write, instant: this.instantOf(write, at) }));
   }
 
   contentAt(at: Address, instant: number): number {

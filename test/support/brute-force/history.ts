@@ -23,7 +23,8 @@ export interface Address {
 }
 
 /**
- * A write, a zeroing or a deallocation. One that is `ok` takes effect on each of its blocks at an instant of
+ * A write, a zeroing or a deallocation. A deallocation that is advice may on any block alone leave what was there,
+ * though it is `ok`. One that is `ok` takes effect on each of its blocks at an instant of
  * its own, some time after the history if it is still in flight; one `inDoubt` may on any block alone never
  * take effect. `completed` of one in doubt is its fence, `Infinity` while there is none.
  */
@@ -36,7 +37,11 @@ export interface Write extends Timed {
   readonly content: number;
   readonly outcome: "ok" | "inDoubt";
   readonly fua?: boolean;
+  readonly isAdvice?: boolean;
 }
+
+/** Whether it may on any block alone never take effect. */
+export const isOptional = ({ outcome, isAdvice }: Write): boolean => outcome === "inDoubt" || isAdvice === true;
 
 /** Gave the content that its block held at one instant. */
 export interface Read extends Address, Timed {

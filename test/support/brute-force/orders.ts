@@ -6,12 +6,19 @@
  *
  * @packageDocumentation
  */
-import { type Address, precedes, type Read, type Timed, touches, type Write } from "./history.ts";
+import { type Address, isOptional, precedes, type Read, type Timed, touches, type Write } from "./history.ts";
 
 /** One thing that happened to one block. */
 export type Step = Timed &
   (
-    | { readonly kind: "write"; readonly content: number; readonly isOptional: boolean }
+    | {
+        readonly kind: "write";
+        readonly content: number;
+        readonly isOptional: boolean;
+        readonly isAdvice: boolean;
+        /** Advice that leaves what was there. */
+        readonly isIgnored?: boolean;
+      }
     | { readonly kind: "read"; readonly content: number }
     /** The instant of a snapshot, `submitted` and `completed` at once; content where it is known. */
     | { readonly kind: "cut"; readonly content: number | undefined }
@@ -20,8 +27,9 @@ export type Step = Timed &
 export const writeSteps = (writes: readonly Write[], at: Address): Step[] =>
   writes
     .filter((write) => touches(write, at))
-    .map(({ content, outcome, submitted, completed }) => {
-      return { kind: "write", content, isOptional: outcome === "inDoubt", submitted, completed };
+    .map((write) => {
+      const { content, submitted, completed, isAdvice = false } = write;
+      return { kind: "write", content, isOptional: isOptional(write), isAdvice, submitted, completed };
     });
 
 export const readSteps = (reads: readonly Read[]): Step[] =>

@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import { serveProcess } from "../../../src/sut/embedded/process.ts";
 import { parseReadyLine, readyLine } from "../../../src/sut/embedded/ready-line.ts";
 import { type EmbeddedTarget, serveEmbedded } from "../../../src/sut/embedded/server.ts";
+import { discover } from "../../../src/sut/initiator/discovery.ts";
 import { connectLightbits } from "../../../src/sut/lightbits/service.ts";
 import { overTcp } from "../../support/over-tcp.ts";
 
@@ -66,6 +67,21 @@ describe("serveEmbedded", () => {
     await expect(serveEmbedded({ store: { kind: "memory" }, host: "0.0.0.0" })).rejects.toThrow(
       /without a token/,
     );
+  });
+
+  test("has its discovery name what is advertised, and says itself where it is", async () => {
+    await using target = await serveEmbedded({ store: { kind: "memory" }, advertise: "10.0.2.2" });
+    const port = target.nvmeEndpoint.split(":")[1]!;
+    expect(target.nvmeEndpoint).toBe(`127.0.0.1:${port}`);
+    const hostId = "5c1c5a2e-6c9e-4f1f-9d5c-000000000002";
+    const hostNqn = `nqn.2014-08.org.nvmexpress:uuid:${hostId}`;
+    const entries = await discover({ host: "127.0.0.1", port: Number(port), hostNqn, hostId });
+    expect(entries).toMatchObject([
+      { address: "10.0.2.2", serviceId: port },
+      { address: "10.0.2.2", serviceId: port, subsystemNqn: target.subsystemNqn },
+    ]);
+    const misspelt = serveEmbedded({ store: { kind: "memory" }, advertise: "target.example" });
+    await expect(misspelt).rejects.toThrow('an IPv6 address in brackets expected, got "target.example"');
   });
 
   test("may be closed twice", async () => {

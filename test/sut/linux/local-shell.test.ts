@@ -1,6 +1,10 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { localShell } from "../../../src/sut/linux/local-shell.ts";
-import { runScript } from "../../../src/sut/linux/scripts.ts";
+import { quoted, runScript } from "../../../src/sut/linux/scripts.ts";
 
 /** Scripts that need no root. */
 const shell = () => localShell({ userId: 0 });
@@ -39,16 +43,20 @@ describe("localShell", () => {
     expect(performance.now() - began).toBeLessThan(5000);
   });
 
-  test("ends what a script started when it was stopped, even if it ignores the first signal", async () => {
+  test("ends what a script started, even if that ignores the first signal", async () => {
     await using local = shell();
+    const folder = mkdtempSync(join(tmpdir(), "harrow-local-shell-"));
+    const file = join(folder, "pid");
     const stop = new AbortController();
-    const { stdout } = await local.run("sleep 1000 >/dev/null 2>&1 & echo $!");
-    const left = Number(stdout);
-    expect(isAlive(left)).toBe(true);
-    process.kill(left);
-    const run = local.run("trap '' TERM; sleep 1000", { signal: stop.signal });
-    setTimeout(() => stop.abort(), 100);
+    const script = `sh -c 'trap "" TERM; echo $$ >"$0"; sleep 1000' ${quoted(file)} & wait`;
+    const run = local.run(script, { signal: stop.signal });
+    while (!existsSync(file) || readFileSync(file, "utf8") === "") await sleep(20);
+    stop.abort();
     await expect(run).rejects.toMatchObject({ code: "ERR_ABORTED" });
+    const pid = Number(readFileSync(file, "utf8"));
+    rmSync(folder, { recursive: true });
+    for (let waitedMs = 0; isAlive(pid) && waitedMs < 2000; waitedMs += 20) await sleep(20);
+    expect(isAlive(pid)).toBe(false);
   });
 
   test("takes no more output than it was told", async () => {

@@ -190,7 +190,10 @@ describe("a thin pool of LVM, behind stand-ins for its commands", () => {
   /** A command that notes its parameters and does what it is told. */
   const provide = async (name: string, text: string) => {
     const path = join(directory, name);
-    await writeFile(path, `#!/bin/sh\n[ ! -t 0 ]\necho "${name} $*" >>${directory}/calls\n${text}\n`);
+    await writeFile(
+      path,
+      `#!/bin/sh\nPATH=$PATH:/usr/bin:/bin\necho "${name} $*" >>${directory}/calls\n${text}\n`,
+    );
     await chmod(path, 0o755);
   };
   const reports = async (text: string) => {
@@ -229,15 +232,15 @@ describe("a thin pool of LVM, behind stand-ins for its commands", () => {
     const pool = poolOf();
     const unknown = "00000000-0000-4000-8000-000000000000";
     for (const refused of [
-      pool.remove(unknown),
-      pool.activate(unknown),
-      pool.deactivate(unknown),
-      pool.grow(unknown, 2 ** 40),
-      pool.snapshot({ name: "x", sourceUuid: unknown, role: "snapshot" }),
-      pool.changes({ baseUuid: unknown, uuid: firstUuid }),
-      pool.rollback({ volumeUuid, snapshotUuid: unknown }, (work) => work()),
+      () => pool.remove(unknown),
+      () => pool.activate(unknown),
+      () => pool.deactivate(unknown),
+      () => pool.grow(unknown, 2 ** 40),
+      () => pool.snapshot({ name: "x", sourceUuid: unknown, role: "snapshot" }),
+      () => pool.changes({ baseUuid: unknown, uuid: firstUuid }),
+      () => pool.rollback({ volumeUuid, snapshotUuid: unknown }, (work) => work()),
     ])
-      await expect(refused).rejects.toMatchObject({ code: "ERR_NOT_FOUND" });
+      await expect(refused()).rejects.toMatchObject({ code: "ERR_NOT_FOUND" });
     await expect(pool.remove(volumeUuid)).rejects.toMatchObject({ code: "ERR_BUSY" });
     const request = { volumeUuid, snapshotUuid: firstUuid };
     await expect(pool.rollback(request, (work) => work())).rejects.toMatchObject({ code: "ERR_BUSY" });

@@ -102,12 +102,13 @@ describe("the reader of ELF files", () => {
     );
   });
 
-  const hasReadelf = spawnSync("readelf", ["--version"]).status === 0;
+  const reader = "readelf";
+  const hasReadelf = spawnSync(reader, ["--version"]).status === 0;
   const programsHere = ["/bin/sh", "/usr/bin/env", process.execPath].filter((path) => existsSync(path));
   test.skipIf(!hasReadelf || process.arch !== "x64").each(programsHere)(
     "agrees with readelf on %s",
     (path) => {
-      const said = execFileSync("readelf", ["-dl", path], {
+      const said = execFileSync(reader, ["-dl", path], {
         encoding: "utf8",
         env: { ...process.env, LC_ALL: "C" },
       });

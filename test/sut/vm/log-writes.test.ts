@@ -70,10 +70,14 @@ async function entriesOf(bytes: Uint8Array): Promise<LogEntry[]> {
 /** One letter for each sector of the disk; `.` for zeros, `?` for one that is not all the same. */
 async function cut(
   how: PowerCut,
-  { log = recorded, disk = new Uint8Array(diskSectors * 512) } = {},
+  {
+    log = recorded,
+    disk = new Uint8Array(diskSectors * 512),
+    ...options
+  }: { readonly log?: Uint8Array; readonly disk?: Uint8Array; readonly mark?: string } = {},
 ): Promise<Replayed & { readonly sectors: string }> {
   const into = fileOf(disk, "disk");
-  const replayed = await replay(fileOf(log), into, how);
+  const replayed = await replay(fileOf(log), into, how, options);
   const bytes = readFileSync(into);
   const sectors = Array.from({ length: diskSectors }, (_, sector) => {
     const found = new Set(bytes.subarray(sector * 512, (sector + 1) * 512));
@@ -219,6 +223,18 @@ describe("a disk after a power cut", () => {
     expect(await cut({ kind: "lying", flushCount: 1000 })).toMatchObject({ sectors: "" });
     const kept = await cut({ kind: "lying", flushCount: 0 });
     expect(kept.sectors).toBe(disk({ 0: "ACCA", 16: "BBBBBBBB", 32: "DDDD" }));
+  });
+
+  test("may come before the first flush after a mark", async () => {
+    const mark = "half";
+    const flushed = disk({ 0: "AAAA", 8: "BBBBBBBBBBBBBBBB", 32: "DDDD" });
+    expect(await cut({ kind: "afterLastFlush" }, { mark })).toMatchObject({ sectors: flushed, lostCount: 2 });
+    const all = disk({ 0: "ACCA", 16: "BBBBBBBB", 32: "DDDD" });
+    expect(await cut({ kind: "everything" }, { mark })).toMatchObject({ sectors: all, writeCount: 6 });
+    expect(await cut({ kind: "lying", flushCount: 1 }, { mark })).toMatchObject({ sectors: "" });
+    const atEnd = { mark: "dm-log-writes-end" };
+    expect(await cut({ kind: "everything" }, atEnd)).toMatchObject({ sectors: everything });
+    await expect(cut({ kind: "everything" }, { mark: "none" })).rejects.toThrow(/has no mark "none"/);
   });
 
   test("keeps what it held before where nothing was written", async () => {

@@ -1,0 +1,88 @@
+/**
+ * A thin pool whose data device misbehaves for a while, by dm-flakey: what it has done is found, and named.
+ */
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { FaultyLayer, type LayerBehaviour } from "../../src/sut/linux/layers.ts";
+import { guestUnavailable } from "../../src/sut/vm/availability.ts";
+import type { Guest } from "../../src/sut/vm/guest.ts";
+import { diskOf, type FuzzResult, ThinTarget } from "./thin-target.ts";
+
+const unavailable = guestUnavailable();
+if (unavailable !== undefined) console.warn(`skipped, since no guest can be had here: ${unavailable}`);
+
+/** Without trouble from the run itself: the device is trouble enough. */
+const config = `
+geometry: { volumeSize: 16MiB, extentSize: 128KiB }
+window: { size: 32, slideAfterRepeats: 4 }
+operations:
+  blocks: { min: 1, max: 16 }
+  weights: { compareAndWrite: 0, compareAndWriteMiss: 0 }
+snapshots: { every: 0 }
+checks: { recent: { every: 20, extents: 4 } }
+`;
+
+describe.skipIf(unavailable !== undefined)("a thin pool on a data device", () => {
+  let target: ThinTarget;
+  let layer: FaultyLayer;
+
+  async function lay(guest: Guest): Promise<void> {
+    const device = await diskOf(guest, "data");
+    layer = await FaultyLayer.lay({ shell: guest.shell, name: "flaky-data", device });
+  }
+
+  beforeAll(async () => {
+    target = await ThinTarget.start({ dataDevice: "/dev/mapper/flaky-data", lay });
+  });
+
+  afterAll(async () => {
+    await target?.[Symbol.asyncDispose]();
+  });
+
+  beforeEach(async () => {
+    await target.clear();
+  });
+
+  /** A run during which the device is well, misbehaves for a while, and is well again. */
+  async function fuzz(seed: bigint, behaviour: LayerBehaviour): Promise<FuzzResult> {
+    const result = await target.fuzz({
+      ...{ config: `${config}\nrunner: { lts: 200, depth: 8, stopAfterTargetErrors: 1000000 }`, seed },
+      at: {
+        60: () => layer.switchTo(behaviour),
+        120: () => layer.switchTo({ kind: "passThrough" }),
+      },
+    });
+    await layer.switchTo({ kind: "passThrough" });
+    const { violations, elapsedMs, ledger } = result;
+    const found = violations.map((one) => one.class).join(", ") || "no violation";
+    console.log(
+      `${behaviour.kind}: ${(elapsedMs / 1000).toFixed(0)} s, ${result.ltsCount} lts, ${ledger.operationsInDoubt} operations in doubt, ${ledger.operationsFailed} failed; ${found}`,
+    );
+    return result;
+  }
+
+  test("that drops writes is found to lose them", async () => {
+    const { violations } = await fuzz(1n, { kind: "dropWrites" });
+    const names = ["lost-write", "stale", "zeroed", "resurrected", "extra-data", "misdirected", "garbage"];
+    expect(names).toContain(violations[0]?.class);
+  });
+
+  test("that alters a byte of what is read is found to do so", async () => {
+    const behaviour = { kind: "corruptByte", of: "reads", byte: 100, value: 0x5a } as const;
+    const { violations } = await fuzz(2n, behaviour);
+    expect(["bit-flip", "mixed", "garbage"]).toContain(violations[0]?.class);
+  });
+
+  test("that alters a byte of what is written is found to do so", async () => {
+    const behaviour = { kind: "corruptByte", of: "writes", byte: 100, value: 0x5a } as const;
+    const { violations } = await fuzz(3n, behaviour);
+    expect(["bit-flip", "mixed", "garbage"]).toContain(violations[0]?.class);
+  });
+
+  test("that fails some of its sectors leaves operations in doubt, is not accused, and goes on", async () => {
+    // 16 chunks of 64 KiB, near the first that the pool hands out.
+    const behaviour = { kind: "errorRange", beginSector: 512, sectorCount: 2048 } as const;
+    const result = await fuzz(4n, behaviour);
+    expect(result).toMatchObject({ verdict: "consistent", violations: [], ltsCount: 200 });
+    expect(result.ledger.operationsInDoubt + result.ledger.operationsFailed).toBeGreaterThan(0);
+  });
+});
