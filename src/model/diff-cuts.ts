@@ -42,7 +42,7 @@ export function atCut(ambiguities: readonly Ambiguity[], firstBlock: number): Ma
 export function settled(
   state: number,
   record: SnapshotRecord | undefined,
-  mayBeIgnored: boolean,
+  mayBeIgnored = false,
 ): BlockAtCut {
   const [submitted, completed] = [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY];
   const only = {
@@ -110,7 +110,12 @@ function writesOfBoth(
     // What completed long before the later cut, and the earlier one had not seen, was submitted after that.
     const between = base?.completedEvent ?? Number.NEGATIVE_INFINITY;
     const isLater = known === undefined && write.times === undefined;
-    all.set(write.state, isLater ? { ...write, submitted: between, completed: between } : write);
+    const { submitted, completed } = write;
+    if (!isLater) all.set(write.state, write);
+    // Advice may as well be newer than others of which the times are kept.
+    else if (write.isInDoubt)
+      all.set(write.state, { ...write, submitted: Math.max(submitted, between), completed });
+    else all.set(write.state, { ...write, submitted: between, completed: between });
   }
   return [...all.values()];
 }

@@ -30,6 +30,8 @@ export interface Ambiguity {
   readonly candidates: readonly Candidate[];
 }
 
+type Found = Pick<Candidate, "record" | "times" | "mayBeIgnored">;
+
 /** A block that is being explained. */
 interface Pending {
   readonly candidates: Candidate[];
@@ -81,7 +83,7 @@ export class Reconciler {
     into.fill(0, 0, blockCount);
     let pending: Map<number, Pending> | undefined;
     let left = count;
-    const settle = (block: number, state: number, found: Pick<Candidate, "record" | "times">): void => {
+    const settle = (block: number, state: number, found: Found): void => {
       explained[block] = 1;
       left--;
       const open = pending?.get(block);
@@ -97,7 +99,7 @@ export class Reconciler {
         for (const [onVolume, state] of record.shown) {
           const block = onVolume - start;
           if (block >= 0 && block < blockCount && explained[block] === 0)
-            settle(block, state, { record, times: undefined });
+            settle(block, state, { record, times: undefined, mayBeIgnored: false });
         }
       for (
         let lts = window.lastLts(extent.pd, segment.ltsMax);
@@ -133,7 +135,7 @@ export class Reconciler {
                 : this.#decisionOn(view, segment, { times, mayBeIgnored }, position, start + block);
             if (decision === false) continue;
             if (decision === true) {
-              settle(block, state, { record, times });
+              settle(block, state, { record, times, mayBeIgnored });
               continue;
             }
             pending ??= new Map();
@@ -156,7 +158,8 @@ export class Reconciler {
     if (pending === undefined) return [];
     const ambiguities: Ambiguity[] = [];
     for (const [block, open] of pending) {
-      if (explained[block] === 0) close(open, 0, { record: view.segments.at(-1)!.record, times: undefined });
+      if (explained[block] === 0)
+        close(open, 0, { record: view.segments.at(-1)!.record, times: undefined, mayBeIgnored: false });
       if (open.candidates.length === 1) into[block] = open.candidates[0]!.state;
       else ambiguities.push({ block, candidates: placed(open.candidates) });
     }
@@ -267,7 +270,7 @@ export function sameContent(a: number, b: number): boolean {
 }
 
 /** The last candidate of a block: it took effect for certain, and nothing older can show. */
-function close(open: Pending, state: number, found: Pick<Candidate, "record" | "times">): void {
+function close(open: Pending, state: number, found: Found): void {
   const { times } = found;
   const { submitted, completed } = times ?? untouched;
   const candidate: Candidate = {
@@ -275,7 +278,6 @@ function close(open: Pending, state: number, found: Pick<Candidate, "record" | "
     submitted,
     completed,
     isInDoubt: false,
-    mayBeIgnored: false,
     ...found,
   };
   if (candidate.completed >= open.closed) open.candidates.push(candidate);

@@ -52,7 +52,7 @@ describe.skipIf(unavailable !== undefined)("Debian's NVMe/TCP host with the embe
   });
 
   afterEach(async () => {
-    await host.run("nvme disconnect-all");
+    await host.disconnectAll();
     expect(await host.log.findings(expected), "what the kernel has logged").toEqual([]);
     expect(target.newWarnings()).toMatch(expectedWarning ?? /^$/);
   });

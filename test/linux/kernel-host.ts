@@ -93,6 +93,10 @@ export class KernelHost implements AsyncDisposable {
     await this.run(`nvme disconnect -n '${nqn}' >&2`);
   }
 
+  async disconnectAll(): Promise<void> {
+    await this.run('[ -z "$(ls /sys/class/nvme)" ] || nvme disconnect-all');
+  }
+
   /** Waits until a volume is there as a block device, and returns its path. */
   async device(uuid: string): Promise<string> {
     const path = await this.run(`${findDevice(uuid)}
@@ -155,8 +159,8 @@ e2fsck -f -n ${path} >&2`);
     await this.run(`mount -t ext4 ${path} /mnt
 mkdir /tmp/all
 tar -xf /mnt/all.tar -C /tmp/all
-for file in /usr/sbin/*; do cmp "$file" "/mnt/sbin/\${file##*/}"; done
-for file in /usr/sbin/*; do cmp "$file" "/tmp/all/sbin/\${file##*/}"; done
+diff -r /usr/sbin /mnt/sbin >&2
+diff -r /usr/sbin /tmp/all/sbin >&2
 rm -r /tmp/all
 fstrim /mnt
 umount /mnt

@@ -295,12 +295,12 @@ describe.skipIf(unavailable !== undefined)("the service on a thin pool of LVM in
     // More than there is, which is no error.
     const { uuid } = await pool.create({ name: "huge", sizeBytes: 2 ** 40 });
     const path = await pool.activate(uuid);
-    await guest.shell.run(`exec 3<${path}; sleep 3 >/dev/null 2>&1 & sleep 1`);
+    const holder = (await must(`sleep 1000 <${path} >/dev/null 2>&1 & echo $!; sleep 1`)).trim();
     await expect(pool.remove(uuid)).rejects.toMatchObject({
       code: "ERR_BUSY",
       message: expect.stringContaining("in use"),
     });
-    await sleep(5000);
+    await must(`kill ${holder}; sleep 1`);
     await pool.remove(uuid);
   });
 

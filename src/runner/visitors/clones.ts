@@ -32,8 +32,16 @@ interface Clone {
   readonly unknown: Set<number>;
 }
 
-/** The clone's own state of a block; absent for what is its origin's. */
-type OwnStates = ReadonlyMap<number, number>;
+/** What a block of a clone may hold after the clone's own operations on it. */
+interface OwnBlock {
+  /** Newest first. */
+  readonly states: readonly number[];
+  /** The clone has only deallocated it, which need not have done anything. */
+  readonly mayBeOrigins: boolean;
+}
+
+/** By block of the extent; absent for what is its origin's for certain. */
+type OwnBlocks = ReadonlyMap<number, OwnBlock>;
 
 export class CloneVisitor {
   readonly #run: Run;
@@ -170,7 +178,7 @@ export class CloneVisitor {
   async #checkExtent(clone: number, entry: Clone, extent: Extent): Promise<void> {
     const { content, ledger, tracker, extentBuffers, workload } = this.#run;
     const { blockSizeBytes } = workload.geometry;
-    const own = ownStates(entry.visits, extent);
+    const own = ownBlocks(entry.visits, extent, tracker.deallocateIsAdvice);
     const buffer = await extentBuffers.take();
     try {
       const into = buffer.bytes.subarray(0, extent.blockCount * blockSizeBytes);
@@ -219,21 +227,22 @@ export class CloneVisitor {
       extent,
       own,
       buffer,
-    }: { readonly entry: Clone; readonly extent: Extent; readonly own: OwnStates; readonly buffer: Region },
+    }: { readonly entry: Clone; readonly extent: Extent; readonly own: OwnBlocks; readonly buffer: Region },
   ): number {
     const { content, workload, tracker } = this.#run;
     const { blockSizeBytes } = workload.geometry;
     const volume = workload.cloneVolume(clone);
     let wrongCount = 0;
-    for (const [block, state] of own) {
+    const view = snapshotView(tracker, entry.record);
+    for (const [block, { states, mayBeOrigins }] of own) {
       const onVolume = extent.firstBlock + block;
       const address = buffer.address + block * blockSizeBytes;
       if (entry.unknown.has(onVolume)) wrongCount++;
-      else if (!content.shows({ volume, block: onVolume, address, state })) {
+      else if (!states.some((state) => content.shows({ volume, block: onVolume, address, state }))) {
+        const showsOrigin = content.isRight({ extent, block, view, address });
+        if (showsOrigin && mayBeOrigins) continue;
         wrongCount++;
         const bytes = buffer.bytes.slice(block * blockSizeBytes, (block + 1) * blockSizeBytes);
-        const view = snapshotView(tracker, entry.record);
-        const showsOrigin = content.isRight({ extent, block, view, address });
         this.#run.violation(
           {
             rule: "clone",
@@ -246,11 +255,11 @@ export class CloneVisitor {
             blockCount: 1,
             snapshot: entry.record.snapshot,
             ltsMax: entry.record.ltsMax,
-            expected: state > 0 ? "data of the clone's own write" : "zeros made in the clone",
+            expected: states[0]! > 0 ? "data of the clone's own write" : "zeros made in the clone",
             observed: showsOrigin ? "the block of the snapshot" : "something else",
             operations: [],
           },
-          { kind: "block", found: bytes, allowed: [state], contentVolume: volume },
+          { kind: "block", found: bytes, allowed: states, contentVolume: volume },
         );
       }
     }
@@ -261,7 +270,7 @@ export class CloneVisitor {
 /** Runs of blocks that the clone has not written. */
 function* inheritedRuns(
   { blockCount }: Extent,
-  own: OwnStates,
+  own: OwnBlocks,
 ): Generator<{ readonly firstBlock: number; readonly blockCount: number }> {
   for (let first = 0; first < blockCount; ) {
     let end = first;
@@ -271,16 +280,23 @@ function* inheritedRuns(
   }
 }
 
-/** What the clone's own operations left on an extent, by block. */
-function ownStates(visits: readonly CloneVisit[], { pd }: Extent): OwnStates {
-  const states = new Map<number, number>();
+/** What the clone's own operations left on an extent. */
+function ownBlocks(visits: readonly CloneVisit[], { pd }: Extent, deallocateIsAdvice: boolean): OwnBlocks {
+  const blocks = new Map<number, OwnBlock>();
   for (const { extent, operations, lts } of visits) {
     if (extent.pd !== pd) continue;
     for (const { kind, operationId, firstBlock, blockCount } of operations) {
       const position = positionOf(lts, operationId);
       const state = effectOf(kind) === "data" ? position : -position;
-      for (let block = firstBlock; block < firstBlock + blockCount; block++) states.set(block, state);
+      const isAdvice = deallocateIsAdvice && kind.startsWith("deallocate");
+      for (let block = firstBlock; block < firstBlock + blockCount; block++) {
+        const before = isAdvice ? blocks.get(block) : undefined;
+        blocks.set(block, {
+          states: [state, ...(before?.states ?? [])],
+          mayBeOrigins: isAdvice && (before?.mayBeOrigins ?? true),
+        });
+      }
     }
   }
-  return states;
+  return blocks;
 }

@@ -22,11 +22,10 @@ export class OpenSnapshots {
     return this.#open.has(uuid);
   }
 
-  /** @returns How to let go of it: whoever is the last ends the export. A call after the first does nothing. */
+  /** @returns How to let go of it: whoever is the last ends the export. To be called once. */
   async take(uuid: string, { begin, end }: SnapshotExport): Promise<() => Promise<void>> {
     const entry = this.#open.get(uuid) ?? { count: 0, last: Promise.resolve() };
     this.#open.set(uuid, entry);
-    let isTaken = true;
     entry.count += 1;
     const inTurn = (run: () => Promise<void>): Promise<void> => {
       const done = entry.last.then(run, run);
@@ -34,8 +33,6 @@ export class OpenSnapshots {
       return done;
     };
     const letGo = async (): Promise<void> => {
-      if (!isTaken) return;
-      isTaken = false;
       await inTurn(async () => {
         entry.count -= 1;
         if (entry.count > 0) return;

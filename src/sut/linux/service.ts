@@ -6,6 +6,7 @@
  *
  * @packageDocumentation
  */
+import { setMaxListeners } from "node:events";
 import { type Clock, systemClock } from "../clock.ts";
 import { type ConnectNamespaces, DataPath } from "../data-path/data-path.ts";
 import {
@@ -78,11 +79,15 @@ class LinuxService implements LinuxVolumeService {
   /** Snapshots whose export could not be ended, because the host did not answer. */
   readonly #stale = new Set<string>();
   #isFirst = true;
+  /** Ends what waits for a host that does not come back. */
+  readonly #closing = new AbortController();
 
   constructor(options: LinuxOptions) {
     const { shell, pool, subsystemNqn, endpoint, connectNamespaces, clock = systemClock } = options;
     const { address, port } = options.listen ?? { address: endpoint.host, port: endpoint.port };
     this.#pool = pool;
+    // Any number of calls listens to it.
+    setMaxListeners(0, this.#closing.signal);
     this.#nvmet = new Nvmet(shell, { subsystemNqn, address, port });
     const host = endpoint.host.includes(":") ? `[${endpoint.host}]` : endpoint.host;
     this.#dataPath = new DataPath({
@@ -104,7 +109,7 @@ class LinuxService implements LinuxVolumeService {
   }
 
   async bringUp(options?: CallOptions): Promise<void> {
-    await this.#pool.bringUp(options);
+    await this.#pool.bringUp(this.#untilClosed(options));
     const devices = await this.#list(options);
     const isShown = ({ uuid, role }: ThinDevice) => role === "volume" || this.#open.has(uuid);
     const shown = devices.filter(isShown);
@@ -114,7 +119,7 @@ class LinuxService implements LinuxVolumeService {
     const hidden = devices.filter(isHidden).map(({ uuid }) => uuid);
     const exports: { readonly uuid: string; readonly path: string }[] = [];
     await inLanes(shown, async ({ uuid }) => {
-      exports.push({ uuid, path: await this.#pool.activate(uuid, options) });
+      exports.push({ uuid, path: await this.#pool.activate(uuid, this.#untilClosed(options)) });
     });
     await this.#nvmet.bringUp({ exports, unexported: hidden }, options);
     await inLanes(hidden, (uuid) => this.#pool.deactivate(uuid, options));
@@ -133,7 +138,10 @@ class LinuxService implements LinuxVolumeService {
         "ERR_INVALID_REQUEST",
         `volume ${name}: blocks of ${sectorSizeBytes} bytes can not be had from ${this.#pool.description}, whose disks have ${blockSizeBytes}; ask for that, or use disks that have ${sectorSizeBytes}`,
       );
-    return this.#exported(this.#see(await this.#pool.create({ name, sizeBytes }, options)), options);
+    return this.#exported(
+      this.#see(await this.#pool.create({ name, sizeBytes }, this.#untilClosed(options))),
+      options,
+    );
   }
 
   async cloneSnapshot(
@@ -141,7 +149,10 @@ class LinuxService implements LinuxVolumeService {
     options?: CallOptions,
   ): Promise<Volume> {
     await this.#device(snapshotUuid, "snapshot", options);
-    const made = await this.#pool.snapshot({ name, sourceUuid: snapshotUuid, role: "volume" }, options);
+    const made = await this.#pool.snapshot(
+      { name, sourceUuid: snapshotUuid, role: "volume" },
+      this.#untilClosed(options),
+    );
     return this.#exported(this.#see(made), options);
   }
 
@@ -149,7 +160,7 @@ class LinuxService implements LinuxVolumeService {
   async #exported(device: ThinDevice, options?: CallOptions): Promise<Volume> {
     const { uuid } = device;
     try {
-      const path = await this.#pool.activate(uuid, options);
+      const path = await this.#pool.activate(uuid, this.#untilClosed(options));
       await this.#nvmet.export({ uuid, path }, options);
     } catch (error) {
       await this.deleteVolume(uuid).catch((cause: unknown) => {
@@ -179,7 +190,7 @@ class LinuxService implements LinuxVolumeService {
     options?: CallOptions,
   ): Promise<Volume> {
     await this.#device(uuid, "volume", options);
-    await this.#pool.grow(uuid, sizeBytes, options);
+    await this.#pool.grow(uuid, sizeBytes, this.#untilClosed(options));
     await this.#nvmet.revalidate(uuid, options);
     return this.getVolume(uuid, options);
   }
@@ -192,7 +203,11 @@ class LinuxService implements LinuxVolumeService {
     await this.#device(uuid, "volume", options);
     await this.#device(snapshotUuid, "snapshot", options);
     this.#seen.delete(uuid);
-    await this.#pool.rollback(request, (work) => this.#nvmet.detached(uuid, work, options), options);
+    await this.#pool.rollback(
+      request,
+      (work) => this.#nvmet.detached(uuid, work, options),
+      this.#untilClosed(options),
+    );
     // The volume has the size that it had then.
     await this.#nvmet.revalidate(uuid, options);
   }
@@ -209,7 +224,7 @@ class LinuxService implements LinuxVolumeService {
   ): Promise<Snapshot> {
     await this.#device(volumeUuid, "volume", options);
     const request = { name, sourceUuid: volumeUuid, role: "snapshot" } as const;
-    return asSnapshot(this.#see(await this.#pool.snapshot(request, options)));
+    return asSnapshot(this.#see(await this.#pool.snapshot(request, this.#untilClosed(options))));
   }
 
   async getSnapshot(uuid: string, options?: CallOptions): Promise<Snapshot> {
@@ -232,7 +247,7 @@ class LinuxService implements LinuxVolumeService {
   }
 
   async #remove(uuid: string, options?: CallOptions): Promise<void> {
-    await this.#pool.remove(uuid, options);
+    await this.#pool.remove(uuid, this.#untilClosed(options));
     this.#seen.delete(uuid);
   }
 
@@ -245,7 +260,10 @@ class LinuxService implements LinuxVolumeService {
         "ERR_INVALID_REQUEST",
         `diff of ${snapshotUuid}: offset ${offsetLba} is not below its ${blockCount} blocks`,
       );
-    const changes = await this.#pool.changes({ baseUuid: baseSnapshotUuid, uuid: snapshotUuid }, options);
+    const changes = await this.#pool.changes(
+      { baseUuid: baseSnapshotUuid, uuid: snapshotUuid },
+      this.#untilClosed(options),
+    );
     const { chunkBlocks } = this.diffCapabilities;
     yield* chunkPages(changes, { chunkBlocks, blockCount, offsetLba });
   }
@@ -260,7 +278,7 @@ class LinuxService implements LinuxVolumeService {
     const letGo = await this.#open.take(uuid, {
       begin: async () => {
         if (this.#nvmet.nsidOf(uuid) !== undefined) return;
-        const path = await this.#pool.activate(uuid, options);
+        const path = await this.#pool.activate(uuid, this.#untilClosed(options));
         await this.#nvmet.export({ uuid, path }, options);
       },
       end: () => this.#endExport(uuid),
@@ -293,7 +311,13 @@ class LinuxService implements LinuxVolumeService {
   }
 
   [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.abort();
     return this.#dataPath[Symbol.asyncDispose]();
+  }
+
+  #untilClosed({ signal }: CallOptions = {}): CallOptions {
+    const closing = this.#closing.signal;
+    return { signal: signal === undefined ? closing : AbortSignal.any([closing, signal]) };
   }
 
   async #device(uuid: string, role: ThinDevice["role"], options?: CallOptions): Promise<ThinDevice> {
@@ -305,7 +329,7 @@ class LinuxService implements LinuxVolumeService {
   }
 
   async #list(options?: CallOptions): Promise<readonly ThinDevice[]> {
-    const devices = await this.#pool.list(options);
+    const devices = await this.#pool.list(this.#untilClosed(options));
     this.#seen.clear();
     for (const device of devices) this.#see(device);
     return devices;

@@ -21,7 +21,7 @@ export interface SshOptions {
   /** As ssh's configuration says if absent. */
   readonly port?: number;
   /** Path of a private key; those that ssh knows of if absent. */
-  readonly key?: string;
+  readonly identityFile?: string;
   /** Runs scripts by `sudo -n`, for users other than root; false if absent. */
   readonly sudo?: boolean;
   /** Further options as in ssh_config(5), such as `UserKnownHostsFile=/path`; they go before ours. */
@@ -231,12 +231,12 @@ function cutLast(text: string, at: string): readonly [string, string?] {
 
 /** Without anybody to ask, without a terminal, and with a bound on how long a dead peer is waited for. */
 function parametersOf(options: SshOptions): readonly string[] {
-  const { destination, port, key, options: further = [], connectTimeoutMs = 10_000 } = options;
+  const { destination, port, identityFile, options: further = [], connectTimeoutMs = 10_000 } = options;
   if (!/^[^-\s\p{Cc}][^\s\p{Cc}]{0,511}$/u.test(destination))
     throw invalid(`'${printable(destination, 80)}' is no destination for ssh: HOST or USER@HOST`);
   if (port !== undefined && !(Number.isInteger(port) && port >= 1 && port <= 65_535))
     throw invalid(`port ${port}: expected 1 to 65535`);
-  if (key !== undefined) assertReadable(key);
+  if (identityFile !== undefined) assertReadable(identityFile);
   if (!(Number.isInteger(connectTimeoutMs) && connectTimeoutMs >= 1))
     throw invalid(`connectTimeoutMs ${connectTimeoutMs}: expected a whole number from 1`);
   for (const option of further)
@@ -257,17 +257,17 @@ function parametersOf(options: SshOptions): readonly string[] {
   return [
     ...named.flatMap((option) => ["-o", option]),
     ...(port === undefined ? [] : ["-p", String(port)]),
-    ...(key === undefined ? [] : ["-i", key, "-o", "IdentitiesOnly=yes"]),
+    ...(identityFile === undefined ? [] : ["-i", identityFile, "-o", "IdentitiesOnly=yes"]),
   ];
 }
 
-function assertReadable(key: string): void {
+function assertReadable(identityFile: string): void {
   try {
-    accessSync(key, constants.R_OK);
+    accessSync(identityFile, constants.R_OK);
   } catch (cause) {
     throw new ServiceError(
       "ERR_INVALID_REQUEST",
-      `the key ${key} cannot be read: ${(cause as Error).message}`,
+      `the key ${identityFile} cannot be read: ${(cause as Error).message}`,
       {
         cause,
       },

@@ -60,7 +60,7 @@ export interface TargetConfiguration {
   readonly log: Log;
 }
 
-export interface AdvertisedAddress {
+interface AdvertisedAddress {
   /** IPv4 or IPv6, without brackets. */
   readonly address: string;
   readonly port: number | undefined;

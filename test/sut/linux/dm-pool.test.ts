@@ -314,10 +314,11 @@ describe("the catalogue", () => {
 
   test("begins anew with a pool that is made, and goes on with its numbers", async () => {
     const pool = await open();
-    await pool.create({ name: "a", sizeBytes: mib });
+    const { uuid } = await pool.create({ name: "a", sizeBytes: mib });
     host = new FakeHost();
     const next = await open();
     expect(await next.list()).toEqual([]);
+    await expect(next.remove(uuid)).rejects.toThrow(code("ERR_NOT_FOUND"));
     await next.create({ name: "b", sizeBytes: mib });
     expect([...host.ids.keys()]).toEqual([2]);
   });

@@ -53,6 +53,23 @@ describe("tags of LVM", () => {
     );
   });
 
+  test("have each other byte as two digits", () => {
+    const written = {
+      uuid: volumeUuid,
+      name: "a\n+ä",
+      role: "snapshot",
+      sourceUuid: firstUuid,
+      turn: 0,
+    } as const;
+    expect(lvmTags("harrow", written)).toEqual([
+      "harrow",
+      `harrow.uuid=${volumeUuid}`,
+      "harrow.role=snapshot",
+      `harrow.source=${firstUuid}`,
+      "harrow.name=a+0a+2b+c3+a4",
+    ]);
+  });
+
   test("are not written for a name that is too long", () => {
     const written = { uuid: volumeUuid, role: "volume", sourceUuid: undefined, turn: 0 } as const;
     expect(lvmTags("harrow", { ...written, name: "x".repeat(255) })).toHaveLength(4);
@@ -225,6 +242,19 @@ describe("a thin pool of LVM, behind stand-ins for its commands", () => {
     ]);
     for (const line of await calls())
       if (line.startsWith("lvs ")) expect(line).toMatch(/^lvs -a --reportformat json .* vg-0$/);
+  });
+
+  test("makes a volume that is not active, and tells the size that LVM gave it", async () => {
+    shell.afterwards = async (script) => {
+      const tags = [...script.matchAll(/--addtag '([^']*)'/g)].map(([, tag]) => tag);
+      if (tags.length > 0) await reports(reportWith({ "foreign-thin": { lv_tags: tags.join(",") } }));
+    };
+    const made = await poolOf().create({ name: "v", sizeBytes: 10_000_000 });
+    expect(made).toMatchObject({ name: "v", role: "volume", sourceUuid: undefined, sizeBytes: 33_554_432 });
+    expect(await changing()).toEqual([
+      `lvcreate -an -ky -V 10000384b -T vg-0/thin-pool -n harrow-${made.uuid} --addtag harrow ` +
+        `--addtag harrow.uuid=${made.uuid} --addtag harrow.role=volume --addtag harrow.name=v`,
+    ]);
   });
 
   test("does nothing for what is not its own, and nothing about volumes that others depend on", async () => {

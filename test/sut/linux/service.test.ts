@@ -44,10 +44,10 @@ async function connection(): Promise<NamespaceConnection> {
   };
 }
 
-async function connect(options: Partial<LinuxOptions> = {}): Promise<LinuxVolumeService> {
+async function connect(options: Partial<LinuxOptions> = {}, waitTimeoutMs = 0): Promise<LinuxVolumeService> {
   const pool = await DmPool.open({
     ...{ shell: host, name: "harrow", metadataDevice: "serial:meta", dataDevice: "serial:data" },
-    ...{ create: true, catalogue, waitTimeoutMs: 0 },
+    ...{ create: true, catalogue, waitTimeoutMs },
   });
   return connectLinux({
     ...{ shell: host, pool, subsystemNqn, endpoint: { host: "127.0.0.1", port: 4420 } },
@@ -82,6 +82,8 @@ describe("connectLinux", () => {
     const { uuid } = await service.createSnapshot({ name: "s", volumeUuid: volume.uuid });
     expect(host.namespaces.has(uuid)).toBe(false);
     const [one, other] = await Promise.all([service.openSnapshot(uuid), service.openSnapshot(uuid)]);
+    const exports = host.scripts.filter((script) => script.includes(`\nexport_device '${uuid}'`));
+    expect(exports.length).toBe(1);
     await one[Symbol.asyncDispose]();
     await one[Symbol.asyncDispose]();
     expect(host.namespaces.has(uuid)).toBe(true);
@@ -192,6 +194,15 @@ describe("connectLinux", () => {
     ]);
     const beyond = all(service.diff({ snapshotUuid: uuid, offsetLba: 2048 }));
     await expect(beyond).rejects.toThrow(code("ERR_INVALID_REQUEST"));
+  });
+
+  test("ends what waits for a host that does not come back when it is closed", async () => {
+    const service = await connect({}, 3_600_000);
+    const { uuid } = await service.createVolume({ name: "a", ...sized });
+    host.plan = () => "before";
+    const waiting = service.createSnapshot({ name: "s", volumeUuid: uuid });
+    setTimeout(() => service[Symbol.asyncDispose](), 50);
+    await expect(waiting).rejects.toThrow(code("ERR_UNREACHABLE"));
   });
 
   test("cuts hosts off by closing the port, and says so as a fault if that fails", async () => {

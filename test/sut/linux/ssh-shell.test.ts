@@ -48,6 +48,7 @@ describe.skipIf(unavailable !== undefined)(
         stdout: "19999\nnine\n",
         stderr: "",
       });
+      expect(await shell.run("readlink /proc/self/fd/0")).toMatchObject({ stdout: "/dev/null\n" });
       expect(await shell.run("echo 'ä€🙂' # no end of line")).toMatchObject({ stdout: "ä€🙂\n" });
     });
 
@@ -140,7 +141,7 @@ describe.skipIf(unavailable !== undefined)(
         "ssh-keygen -R",
       ],
       "a key that is refused": [
-        (options) => ({ ...options, key: sshd.path("stranger") }),
+        (options) => ({ ...options, identityFile: sshd.path("stranger") }),
         "ERR_UNAUTHENTICATED",
         "ssh-copy-id",
       ],
@@ -211,7 +212,9 @@ eval "$last"`;
       expect(() => sshShell({ destination: "a", options: [option] })).toThrow(/no option/);
     for (const port of [0, 65_536, 1.5, Number.NaN])
       expect(() => sshShell({ destination: "a", port })).toThrow(/expected 1 to 65535/);
-    expect(() => sshShell({ destination: "a", key: join(directory, "none") })).toThrow(/cannot be read/);
+    expect(() => sshShell({ destination: "a", identityFile: join(directory, "none") })).toThrow(
+      /cannot be read/,
+    );
     await using shell = sshShell({ destination: "root@storage1", port: 2222, options: ["ProxyJump=a b"] });
     expect(await shell.run("echo hi")).toEqual({ status: 0, stdout: "hi\n", stderr: "" });
     const [master, session] = await calls();
@@ -270,6 +273,15 @@ eval "$last"`;
     await provide("exec sleep 60");
     await using shell = sshShell({ destination: "a", connectTimeoutMs: 1 });
     await expect(shell.run("true", { timeoutMs: 400 })).rejects.toMatchObject({ code: "ERR_TIMEOUT" });
+  });
+
+  test("ends the program of a script that nobody waits for", async () => {
+    await provide(`case "$*" in *ControlMaster=yes*) ;; *) echo $$ >${directory}/pid; exec sleep 60 ;; esac
+${faithful()}`);
+    await using shell = sshShell({ destination: "a" });
+    await expect(shell.run("true", { timeoutMs: 2000 })).rejects.toMatchObject({ code: "ERR_TIMEOUT" });
+    const pid = Number(await readFile(join(directory, "pid"), "utf8"));
+    await expect.poll(() => existsSync(`/proc/${pid}`)).toBe(false);
   });
 
   const answers: Record<string, [string, string]> = {

@@ -67,7 +67,7 @@ PrintMotd no
     return {
       destination: `${userInfo().username}@127.0.0.1`,
       port: this.port,
-      key: this.path("user"),
+      identityFile: this.path("user"),
       options: this.knownHosts("known_hosts"),
     };
   }
