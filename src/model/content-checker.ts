@@ -230,7 +230,7 @@ export class ContentChecker {
   /**
    * What showed at rest, or in a snapshot, of operations that might never have happened stands for good.
    *
-   * Under load that is so of advice which was over when the read began: nobody remembers reads of that for long.
+   * Under load that is so of advice: nobody remembers for long what reads showed of that.
    */
   #decide(
     candidates: readonly Candidate[],
@@ -250,11 +250,11 @@ export class ContentChecker {
       const isLost = known !== undefined && known.lostAt < Number.POSITIVE_INFINITY;
       const isAlone = known?.hasOverlap !== true && !isLost;
       const completed = times?.completed ?? Number.NEGATIVE_INFINITY;
-      if (observation !== undefined && !(mayBeIgnored && isAlone && completed < began)) continue;
+      if (observation !== undefined && !(mayBeIgnored && isAlone)) continue;
       // Of what a snapshot shows, only what was in doubt tells of the volume as well.
       if (record !== undefined && (!isInDoubt || !isAlone)) continue;
       if (!isInDoubt && known?.hasOverlap !== true) continue;
-      const isFinal = record === undefined || completed < record.submittedEvent;
+      const isFinal = completed < (record?.submittedEvent ?? began);
       // Zeros that older advice made are as good as its own, once it is over.
       const isSettled = matching.length === 1 || (mayBeIgnored && isAlone && isFinal);
       if (index < newest && isFinal) this.#tracker.decide(position, block, false, { isAdvice: mayBeIgnored });

@@ -189,8 +189,7 @@ export class DiffChecker {
         may.add(firstBlock + block);
         // Advice that left zeros as they were need not have done anything.
         const isExact = promise.precision === "exact" && !isVague && !this.#reconciler.isOfAdvice(now);
-        if (isExact || !sameContent(old, now))
-          must.add(firstBlock + block);
+        if (isExact || !sameContent(old, now)) must.add(firstBlock + block);
       }
     }
     this.#addDropped(may, { volume, snapshot, base });
@@ -276,7 +275,11 @@ export class DiffChecker {
    * Blocks in the units of reported ones, other than those of `known`, that advice concerned between the two cuts: a
    * diff may tell of it, though it left what was there.
    */
-  #advised({ volume, snapshot, base, promise, blockCount }: DiffQuestion, reported: BlockSet, known: BlockSet) {
+  #advised(
+    { volume, snapshot, base, promise, blockCount }: DiffQuestion,
+    reported: BlockSet,
+    known: BlockSet,
+  ) {
     const advised = new BlockSet();
     if (!this.#tracker.deallocateIsAdvice) return advised;
     const strange = new BlockSet();

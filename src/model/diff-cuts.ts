@@ -39,11 +39,7 @@ export function atCut(ambiguities: readonly Ambiguity[], firstBlock: number): Ma
 }
 
 /** A block of which a cut shows one state, whenever it lies. */
-export function settled(
-  state: number,
-  record: SnapshotRecord | undefined,
-  mayBeIgnored = false,
-): BlockAtCut {
+export function settled(state: number, record: SnapshotRecord | undefined, mayBeIgnored = false): BlockAtCut {
   const [submitted, completed] = [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY];
   const only = {
     state,

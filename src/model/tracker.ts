@@ -230,8 +230,7 @@ export class Tracker {
     const times = this.#times.get(position);
     if (times === undefined || times.hasOverlap) return;
     times.hasOverlap = true;
-    // That a snapshot has shown it says that it happened, and no more that it was the last on its blocks.
-    if (times.outcome !== "unknown") return;
+    // That it was shown says that it happened, and no more that it was the last on its blocks.
     this.#withdrawThatHappened(position);
   }
 

@@ -103,7 +103,10 @@ async function openPool(
   { shell, clock, log }: { readonly shell: Shell; readonly clock: Clock; readonly log: Log },
 ): Promise<ThinPool> {
   if (pool.kind === "lvm-thin")
-    return new LvmPool({ ...{ shell, clock }, volumeGroup: pool.volumeGroup, pool: pool.name });
+    return new LvmPool({
+      ...{ shell, clock, isExclusive: pool.exclusive },
+      ...{ volumeGroup: pool.volumeGroup, pool: pool.name },
+    });
   const { name, metadataDevice, dataDevice, chunkSize: chunkBytes, create, catalogue } = pool;
   return DmPool.open({
     ...{ shell, clock, log, name, metadataDevice, dataDevice, chunkBytes, create, catalogue },

@@ -48,7 +48,8 @@ function thin(service: VolumeService): VolumeService {
 /** With many more deallocations, of which some are of whole chunks. */
 function thinRun(seed: bigint, trouble: Trouble) {
   const { config, jitter } = randomRun(seed, trouble);
-  const extentBlocks = Number(/extentSize: (\d+)/.exec(config)![1]) / Number(/blockSize: (\d+)/.exec(config)![1]);
+  const extentBlocks =
+    Number(/extentSize: (\d+)/.exec(config)![1]) / Number(/blockSize: (\d+)/.exec(config)![1]);
   const blocks = Math.min(extentBlocks, [24, 40, 64][Number(seed % 3n)]!);
   const more = config
     .replace("weights: {", "weights: { deallocate: 20, deallocateTail: 6, deallocateExtent: 4,")

@@ -49,6 +49,10 @@ const lvmThin = z.strictObject({
   kind: z.literal("lvm-thin"),
   volumeGroup: linuxName,
   name: linuxName.describe("Of the thin pool in it."),
+  exclusive: z
+    .boolean()
+    .default(false)
+    .describe("Nobody else takes metadata snapshots of it: one that a loss of power left behind is released."),
 });
 
 const pool = z

@@ -21,7 +21,10 @@ export type LayerBehaviour =
   | { readonly kind: "errorWrites" }
   /** Fails everything. */
   | { readonly kind: "errorAll" }
-  /** Puts `value` in the place of one byte of each request that has so many. */
+  /**
+   * Puts `value` in the place of one byte of each request that has so many. Linux 6.1 takes the order to do so of
+   * reads, and alters nothing.
+   */
   | {
       readonly kind: "corruptByte";
       readonly of: "reads" | "writes";

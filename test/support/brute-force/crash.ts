@@ -3,7 +3,16 @@
  *
  * @packageDocumentation
  */
-import { type Address, type Flush, type Initial, isOptional, precedes, touches, type Write, zeros } from "./history.ts";
+import {
+  type Address,
+  type Flush,
+  type Initial,
+  isOptional,
+  precedes,
+  touches,
+  type Write,
+  zeros,
+} from "./history.ts";
 
 export interface Crash {
   readonly writes: readonly Write[];

@@ -7,7 +7,16 @@
  * @packageDocumentation
  */
 import type { Drawn, DrawnHistory, DrawnWrite } from "./drawn.ts";
-import { type Address, type Flush, isOptional, precedes, type Read, type Timed, touches, type Write } from "./history.ts";
+import {
+  type Address,
+  type Flush,
+  isOptional,
+  precedes,
+  type Read,
+  type Timed,
+  touches,
+  type Write,
+} from "./history.ts";
 
 /** Raw time of one drawn tick; every event of a history has a place of its own in each. */
 export const tick = 1024;

@@ -41,7 +41,8 @@ export interface Write extends Timed {
 }
 
 /** Whether it may on any block alone never take effect. */
-export const isOptional = ({ outcome, isAdvice }: Write): boolean => outcome === "inDoubt" || isAdvice === true;
+export const isOptional = ({ outcome, isAdvice }: Write): boolean =>
+  outcome === "inDoubt" || isAdvice === true;
 
 /** Gave the content that its block held at one instant. */
 export interface Read extends Address, Timed {
