@@ -49,7 +49,7 @@ export function addVmCommands(program: Command, { signal }: CommandContext): voi
     .option("--cpus <count>", "processors (2)", integer({ min: 1, max: 64 }))
     .addOption(new Option("--block-size <bytes>", "of its disks (512)").choices(["512", "4096"]))
     .addOption(
-      new Option("--cache <mode>", "how QEMU writes to the disks' files (writeback)").choices([
+      new Option("--cache <mode>", "how QEMU writes to the disks' files (none)").choices([
         "writeback",
         "none",
         "unsafe",

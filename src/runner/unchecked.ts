@@ -80,7 +80,7 @@ function* ofTarget({ target, config }: Run): Generator<Gap> {
   if (deallocatedReads !== "zeros")
     yield {
       what: "that deallocated blocks read as zeros",
-      why: `the namespace does not promise it (DLFEAT: ${deallocatedReads}); old content or zeros, for good, was asked for`,
+      why: `the namespace does not promise it (DLFEAT: ${deallocatedReads}); old content or zeros, for good, was asked for; of all but the latest 131,072 of them not that it stays`,
     };
   if (config.faults.crash !== undefined && volatileWriteCache)
     yield {

@@ -43,7 +43,7 @@ describe.skipIf(unavailable !== undefined)("a thin pool on a data device", () =>
   });
 
   /** A run during which the device is well, misbehaves from lts 60 on, and is well again after a while. */
-  async function fuzz(seed: bigint, behaviour: LayerBehaviour, { untilLts = 140 } = {}): Promise<FuzzResult> {
+  async function fuzz(seed: bigint, behaviour: LayerBehaviour): Promise<FuzzResult> {
     const result = await target.fuzz({
       ...{ config: `${config}\nrunner: { lts: 200, depth: 8, stopAfterTargetErrors: 1000000 }`, seed },
       at: {

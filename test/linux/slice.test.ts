@@ -20,7 +20,7 @@ operations:
   blocks: { max: 16 }
   weights: { compareAndWrite: 0, compareAndWriteMiss: 0 }
 snapshots: { every: 1500, keep: 4, hot: 3/4, rollback: 1/8 }
-faults: { crash: { every: 10000 }, resetConnections: { every: 6000 } }
+faults: { crash: { every: 10000 }, slow: { every: 6000, delayMs: { max: 5 }, ltsCount: { min: 10, max: 50 } } }
 runner: { lts: 20000 }
 target: { kind: linux, transport: vm, vm: { directory: ${JSON.stringify(vmDirectory)}, diskSize: 2GiB } }
 `;

@@ -62,7 +62,6 @@ class Agreement {
   }
 
   isGood(): void {
-    if (process.env.MISSED) console.log(expect.getState().currentTestName, this.refused, this.missed);
     expect(this.refused).toBeGreaterThan(numRuns / 10);
     expect(this.missed).toBeLessThan(this.refused / 4);
   }

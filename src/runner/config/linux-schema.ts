@@ -52,7 +52,9 @@ const lvmThin = z.strictObject({
   exclusive: z
     .boolean()
     .default(false)
-    .describe("Nobody else takes metadata snapshots of it: one that a loss of power left behind is released."),
+    .describe(
+      "Nobody else takes metadata snapshots of it: one that a loss of power left behind is released.",
+    ),
 });
 
 const pool = z
@@ -69,8 +71,10 @@ const vm = z
     cpus: z.int().min(1).max(64).default(2),
     cache: z
       .enum(["writeback", "none", "unsafe"])
-      .default("writeback")
-      .describe("QEMU's cache mode of the disks."),
+      .default("none")
+      .describe(
+        "QEMU's cache mode of the disks; with any but none reads beside writes may show half of a block each, as this machine's page cache does.",
+      ),
     cold: z
       .boolean()
       .default(false)

@@ -267,8 +267,10 @@ async function issueToBoth(
       `${describe(visit, operation, other)}; the second volume can not be reached any more, so it stays in doubt`,
     );
   const isDone = outcome.kind === "ok" && other.kind === "ok";
+  // Advice may be taken by one of the two alone.
+  const mayDiffer = run.tracker.deallocateIsAdvice && operation.kind.startsWith("deallocate");
   // In another order the two may also come to differ.
-  if (isDone && run.tracker.timesOf(payload.position)?.hasOverlap === false)
+  if (isDone && !mayDiffer && run.tracker.timesOf(payload.position)?.hasOverlap === false)
     run.unequal.delete(visit.extent, operation);
   else run.unequal.add(visit.extent, operation);
   return outcome;
