@@ -49,9 +49,10 @@ export function addVmCommands(program: Command, { signal }: CommandContext): voi
     .option("--cpus <count>", "processors (2)", integer({ min: 1, max: 64 }))
     .addOption(new Option("--block-size <bytes>", "of its disks (512)").choices(["512", "4096"]))
     .addOption(
-      new Option("--cache <mode>", "how QEMU writes to the disks' files (none)").choices([
-        "writeback",
+      new Option("--cache <mode>", "how QEMU writes to the disks' files (direct)").choices([
+        "direct",
         "none",
+        "writeback",
         "unsafe",
       ]),
     )

@@ -70,10 +70,10 @@ const vm = z
       .prefault("512MiB"),
     cpus: z.int().min(1).max(64).default(2),
     cache: z
-      .enum(["writeback", "none", "unsafe"])
-      .default("none")
+      .enum(["direct", "none", "writeback", "unsafe"])
+      .default("direct")
       .describe(
-        "QEMU's cache mode of the disks; with any but none reads beside writes may show half of a block each, as this machine's page cache does.",
+        "direct: past this machine's page cache, and without waiting for its disk; the others as in QEMU. Through the page cache (writeback, unsafe) a read beside a write may show a part of each.",
       ),
     cold: z
       .boolean()

@@ -26,7 +26,7 @@ const guestSettings = z.strictObject({
   role: z.enum(["target", "host"]),
   disks: z.array(z.strictObject({ serial: z.string(), mib })),
   blockSizeBytes: z.union([z.literal(512), z.literal(4096)]),
-  cache: z.enum(["writeback", "none", "unsafe"]),
+  cache: z.enum(["direct", "none", "writeback", "unsafe"]),
   memoryMiB: mib,
   cpuCount: z.int().min(1),
   withExtras: z.boolean(),

@@ -52,7 +52,7 @@ export interface GuestOptions {
   readonly disks?: readonly GuestDisk[];
   /** Logical and physical blocks of all disks; 512 if absent. */
   readonly blockSizeBytes?: 512 | 4096;
-  /** `none` if absent: through this machine's page cache, reads beside writes may show half of a block each. */
+  /** `direct` if absent. */
   readonly cache?: DiskCache;
   /** 512 if absent, 1024 with extras. */
   readonly memoryMiB?: number;
@@ -346,7 +346,7 @@ function settingsOf(options: GuestOptions): GuestSettings {
       ...disks,
     ],
     blockSizeBytes: options.blockSizeBytes ?? 512,
-    cache: options.cache ?? "none",
+    cache: options.cache ?? "direct",
     memoryMiB: options.memoryMiB ?? (withExtras ? 1024 : 512),
     cpuCount: options.cpuCount ?? 2,
     withExtras,
