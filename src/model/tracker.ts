@@ -383,8 +383,8 @@ export class Tracker {
   /**
    * What a read at rest showed, for good: on this block the operation happened and stands, or does not.
    *
-   * @param options.isAdvice - It was answered, and did what it was asked for or nothing. There are many such: what is
-   *   known of the oldest is forgotten, and then either may show again.
+   * Advice was answered, and did what it was asked for or nothing. There are many such: what is known of the oldest is
+   * forgotten, and then either may show again.
    */
   decide(
     position: number,

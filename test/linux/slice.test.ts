@@ -18,7 +18,8 @@ const config = `
 geometry: { volumeSize: 64MiB, extentSize: 128KiB }
 operations:
   blocks: { max: 16 }
-  weights: { compareAndWrite: 0, compareAndWriteMiss: 0 }
+  # Each flush and FUA has dm-thin commit its metadata, which takes long on a translated processor.
+  weights: { writeFua: 1, flush: 1, compareAndWrite: 0, compareAndWriteMiss: 0 }
 snapshots: { every: 1500, keep: 4, hot: 3/4, rollback: 1/8 }
 faults: { crash: { every: 10000 }, slow: { every: 6000, delayMs: { max: 5 }, ltsCount: { min: 10, max: 50 } } }
 runner: { lts: 20000 }
