@@ -7,6 +7,7 @@
  */
 import { openBlockDevice } from "../sut/block/open.ts";
 import { type BlockDevice, ServiceError, type Volume, type VolumeService } from "../sut/port.ts";
+import { replaced } from "../sut/replaced.ts";
 import { ConfigError } from "./config/load.ts";
 
 /**
@@ -40,28 +41,13 @@ export function withVolumePaths(
   paths: ReadonlyMap<string, string>,
   { direct }: { readonly direct: boolean },
 ): VolumeService {
-  return {
-    diffCapabilities: service.diffCapabilities,
+  return replaced(service, {
     async openVolume(uuid, options) {
       const path = paths.get(uuid);
       if (path === undefined) return service.openVolume(uuid, options);
       return openPath(path, await service.getVolume(uuid, options), direct);
     },
-    openSnapshot: (uuid, options) => service.openSnapshot(uuid, options),
-    createVolume: (request, options) => service.createVolume(request, options),
-    getVolume: (uuid, options) => service.getVolume(uuid, options),
-    listVolumes: (options) => service.listVolumes(options),
-    resizeVolume: (request, options) => service.resizeVolume(request, options),
-    deleteVolume: (uuid, options) => service.deleteVolume(uuid, options),
-    createSnapshot: (request, options) => service.createSnapshot(request, options),
-    getSnapshot: (uuid, options) => service.getSnapshot(uuid, options),
-    listSnapshots: (options) => service.listSnapshots(options),
-    deleteSnapshot: (uuid, options) => service.deleteSnapshot(uuid, options),
-    cloneSnapshot: (request, options) => service.cloneSnapshot(request, options),
-    rollbackVolume: (request, options) => service.rollbackVolume(request, options),
-    diff: (request, options) => service.diff(request, options),
-    [Symbol.asyncDispose]: async () => service[Symbol.asyncDispose](),
-  };
+  });
 }
 
 /** @throws {ServiceError} `ERR_INVALID_REQUEST` if what is there is another volume's, as far as that shows. */

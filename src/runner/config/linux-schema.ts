@@ -4,7 +4,7 @@
  * @packageDocumentation
  */
 import { z } from "zod";
-import { devices, hostNqn, initiator, quiesceTime } from "./target-keys.ts";
+import { devices, hostNqn, initiator, quiesceTime, volumes } from "./target-keys.ts";
 import { size } from "./units.ts";
 
 /** Names that dmsetup, LVM and configfs take without quoting. */
@@ -86,11 +86,7 @@ const reachable = {
   pool,
   address: z.string().min(1).max(253).describe("Where hosts reach it; the kernel listens there."),
   port: port.default(4420),
-  volumes: z
-    .array(z.uuid())
-    .min(1)
-    .optional()
-    .describe("Volumes to use, as many as geometry.volumes; created and deleted if absent."),
+  volumes,
   devices,
 };
 

@@ -28,6 +28,11 @@ export const quiesceTime = duration
   );
 export const hostNqn = z.string().min(1).max(223).optional();
 
+export const volumes = z
+  .array(z.uuid())
+  .min(1)
+  .optional()
+  .describe("Volumes to use, as many as geometry.volumes; created and deleted if absent.");
 export const devices = z
   .array(z.string().min(1))
   .min(1)

@@ -5,7 +5,7 @@
  */
 import { z } from "zod";
 import { linuxTarget } from "./linux-schema.ts";
-import { devices, hostNqn, initiator, quiesceTime } from "./target-keys.ts";
+import { devices, hostNqn, initiator, quiesceTime, volumes } from "./target-keys.ts";
 
 const embedded = z.strictObject({
   kind: z.literal("embedded"),
@@ -35,11 +35,7 @@ const lightbits = z.strictObject({
   tokenFile: z.string().min(1).optional().describe("File that holds the JWT, instead."),
   caFile: z.string().min(1).optional(),
   insecure: z.boolean().default(false).describe("Do not verify the server's certificate."),
-  volumes: z
-    .array(z.uuid())
-    .min(1)
-    .optional()
-    .describe("Volumes to use, as many as geometry.volumes; created and deleted if absent."),
+  volumes,
   devices,
   hostNqn,
   quiesceTime,
