@@ -5,7 +5,17 @@
  *
  * with `sut`, which knows none of the first three, used by all from runner on.
  */
-const layers = ["generators", "selectors", "model", "runner", "reproduce", "gallery", "testing", "suite", "cli"];
+const layers = [
+  "generators",
+  "selectors",
+  "model",
+  "runner",
+  "reproduce",
+  "gallery",
+  "testing",
+  "suite",
+  "cli",
+];
 
 const oneWay = layers.map((layer, index) => ({
   name: `${layer}-imports-leftwards`,
