@@ -235,7 +235,7 @@ target: { kind: embedded, directory: ${join(folder, "volumes")}, headerDigest: t
     "a target that is none": [
       ["--target", "floppy"],
       undefined,
-      /target\.kind: .*'embedded' \| 'lightbits' \| 'memory' \| 'block'/,
+      /target\.kind: .*'embedded' \| 'lightbits' \| 'linux' \| 'memory' \| 'block'/,
     ],
   };
   test.for(Object.entries(mistakes))(
