@@ -338,7 +338,8 @@ describe("a failure folder", () => {
     // In a snapshot that was read before, the same flip is a change of what must not change.
     expect(["bit-flip", "mutated"]).toContain(result.violations[0].class);
     expect(result.violations[0].summary).toMatch(/of byte 1000 is flipped|flipped, the first in byte 1000/);
-    expect(result.violations[0].rereads).toBe("same");
+    // What is flipped may be overwritten, or flipped once more, while it is read again.
+    expect(["same", "changing"]).toContain(result.violations[0].rereads);
     expect(code).toBe(1);
     const [name] = await readdir(failures);
     expect(result.failureFolder).toBe(join(failures, name!));
