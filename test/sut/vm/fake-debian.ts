@@ -35,11 +35,11 @@ case $command in
   update)
     if [ "$trouble" = hang ]; then exec sleep 600; fi
     if [ "$trouble" = offline ]; then
-      echo "W: Failed to fetch http://deb.debian.org/debian/dists/bookworm/InRelease  Temporary failure resolving 'deb.debian.org'" >&2
+      echo "W: Failed to fetch http://debian.example/debian/dists/bookworm/InRelease  Temporary failure resolving 'debian.example'" >&2
       echo "W: Some index files failed to download. They have been ignored, or old ones used instead." >&2
       exit 0
     fi
-    echo lists >"$lists/deb.debian.org_debian_dists_bookworm_main_binary-amd64_Packages"
+    echo lists >"$lists/debian.example_debian_dists_bookworm_main_binary-amd64_Packages"
     if [ "$trouble" = stale ]; then echo none >"$here/trouble"; fi
     ;;
   install)
@@ -52,7 +52,7 @@ case $command in
     ;;
   download)
     if [ "$trouble" = stale ]; then
-      echo "E: Failed to fetch http://deb.debian.org/debian/pool/main/f/fio/fio_3.33-3_amd64.deb  404  Not Found" >&2
+      echo "E: Failed to fetch http://debian.example/debian/pool/main/f/fio/fio_3.33-3_amd64.deb  404  Not Found" >&2
       exit 100
     fi
     for one; do echo package >"\${one%%=*}_$(echo "\${one#*=}" | sed 's/:/%3a/')_amd64.deb"; done

@@ -156,7 +156,7 @@ describe.skipIf(process.platform !== "linux" || process.arch !== "x64")(
       await expect(prepare()).rejects.toMatchObject({
         code: "ERR_UNREACHABLE",
         message:
-          "apt-get could not fetch the lists of packages: W: Failed to fetch http://deb.debian.org/debian/dists/bookworm/InRelease  Temporary failure resolving 'deb.debian.org'",
+          "apt-get could not fetch the lists of packages: W: Failed to fetch http://debian.example/debian/dists/bookworm/InRelease  Temporary failure resolving 'debian.example'",
       });
     });
 
