@@ -3,12 +3,9 @@
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { FaultyLayer, type LayerBehaviour } from "../../src/sut/linux/layers.ts";
-import { guestUnavailable } from "../../src/sut/vm/availability.ts";
 import type { Guest } from "../../src/sut/vm/guest.ts";
 import { diskOf, type FuzzResult, ThinTarget } from "./thin-target.ts";
-
-const unavailable = guestUnavailable();
-if (unavailable !== undefined) console.warn(`skipped, since no guest can be had here: ${unavailable}`);
+import { unavailable } from "./unavailable.ts";
 
 /** Without trouble from the run itself: the device is trouble enough. */
 const config = `

@@ -6,14 +6,11 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { silentLog } from "../../src/sut/log.ts";
-import { guestUnavailable } from "../../src/sut/vm/availability.ts";
 import { Guest } from "../../src/sut/vm/guest.ts";
 import type { GuestImages } from "../../src/sut/vm/image-cache.ts";
 import { prepareGuest } from "../../src/sut/vm/prepare.ts";
 import { vmDirectory } from "./vm-directory.ts";
-
-const unavailable = guestUnavailable();
-if (unavailable !== undefined) console.warn(`the tests of guests are skipped: ${unavailable}`);
+import { unavailable } from "./unavailable.ts";
 
 /** Begins a script: `$device` is the disk `data`, `put` and `get` a word in a block of it, through the page cache. */
 const onData = `set -eu

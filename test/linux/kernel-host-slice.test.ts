@@ -5,12 +5,9 @@
  * @packageDocumentation
  */
 import { describe, expect, test } from "vitest";
-import { guestUnavailable } from "../../src/sut/vm/availability.ts";
 import { EmbeddedTarget } from "./embedded-target.ts";
 import { KernelHost } from "./kernel-host.ts";
-
-const unavailable = guestUnavailable();
-if (unavailable !== undefined) console.warn(`skipped, since no guest can be had here: ${unavailable}`);
+import { unavailable } from "./unavailable.ts";
 
 describe.skipIf(unavailable !== undefined)(
   "Debian's NVMe/TCP host with the embedded target, in short",

@@ -10,14 +10,11 @@ import { createHash, randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { serveEmbedded } from "../../src/sut/embedded/server.ts";
-import { guestUnavailable } from "../../src/sut/vm/availability.ts";
 import { startBitFlipper } from "./bit-flipper.ts";
 import { EmbeddedTarget, readBytes } from "./embedded-target.ts";
 import { KernelHost, machineAddress } from "./kernel-host.ts";
 import { whileReconnecting, whileSilent } from "./kernel-log.ts";
-
-const unavailable = guestUnavailable();
-if (unavailable !== undefined) console.warn(`skipped, since no guest can be had here: ${unavailable}`);
+import { unavailable } from "./unavailable.ts";
 
 const mib = 2 ** 20;
 const withDigests = ["--hdr-digest", "--data-digest"];

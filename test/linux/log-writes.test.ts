@@ -9,13 +9,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { cutMark, LoggedDisk } from "../../src/sut/linux/write-log.ts";
-import { guestUnavailable } from "../../src/sut/vm/availability.ts";
 import type { Guest } from "../../src/sut/vm/guest.ts";
 import { type PowerCut, type Replayed, replay } from "../../src/sut/vm/log-writes-replay.ts";
 import { diskOf, type FuzzResult, ThinTarget } from "./thin-target.ts";
-
-const unavailable = guestUnavailable();
-if (unavailable !== undefined) console.warn(`skipped, since no guest can be had here: ${unavailable}`);
+import { unavailable } from "./unavailable.ts";
 
 const mib = 2 ** 20;
 const diskMiB = 256;

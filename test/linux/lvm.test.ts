@@ -16,13 +16,10 @@ import { LvmPool } from "../../src/sut/linux/lvm-pool.ts";
 import { connectLinux, type LinuxVolumeService } from "../../src/sut/linux/service.ts";
 import { silentLog } from "../../src/sut/log.ts";
 import { type BlockDevice, ok } from "../../src/sut/port.ts";
-import { guestUnavailable } from "../../src/sut/vm/availability.ts";
 import { Guest } from "../../src/sut/vm/guest.ts";
 import { prepareGuest } from "../../src/sut/vm/prepare.ts";
 import { vmDirectory } from "./vm-directory.ts";
-
-const unavailable = guestUnavailable();
-if (unavailable !== undefined) console.warn(`skipped, since no guest can be had here: ${unavailable}`);
+import { unavailable } from "./unavailable.ts";
 
 const subsystemNqn = "nqn.2014-08.org.harrow:lvm-test";
 const mib = 2 ** 20;

@@ -2,11 +2,8 @@
  * The real thin_delta with a filter after it that alters one range: the diff is found to be wrong, and how.
  */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { guestUnavailable } from "../../src/sut/vm/availability.ts";
 import { type FuzzResult, ThinTarget } from "./thin-target.ts";
-
-const unavailable = guestUnavailable();
-if (unavailable !== undefined) console.warn(`skipped, since no guest can be had here: ${unavailable}`);
+import { unavailable } from "./unavailable.ts";
 
 const config = `
 geometry: { volumeSize: 16MiB, extentSize: 128KiB }

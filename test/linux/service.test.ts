@@ -16,12 +16,9 @@ import { connectLinux, type LinuxVolumeService } from "../../src/sut/linux/servi
 import type { Shell } from "../../src/sut/linux/shell.ts";
 import { silentLog } from "../../src/sut/log.ts";
 import { type BlockDevice, ok, type Outcome, type Volume } from "../../src/sut/port.ts";
-import { guestUnavailable } from "../../src/sut/vm/availability.ts";
 import { type LinuxGuest, startLinuxGuest } from "../../src/sut/vm/linux-guest.ts";
 import { vmDirectory } from "./vm-directory.ts";
-
-const unavailable = guestUnavailable();
-if (unavailable !== undefined) console.warn(`skipped, since no guest can be had here: ${unavailable}`);
+import { unavailable } from "./unavailable.ts";
 
 const subsystemNqn = "nqn.2014-08.org.harrow:service-test";
 const mib = 2 ** 20;

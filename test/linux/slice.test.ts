@@ -7,12 +7,9 @@ import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { guestUnavailable } from "../../src/sut/vm/availability.ts";
 import { harrow } from "../cli/harrow.ts";
 import { vmDirectory } from "./vm-directory.ts";
-
-const unavailable = guestUnavailable();
-if (unavailable !== undefined) console.warn(`skipped, since no guest can be had here: ${unavailable}`);
+import { unavailable } from "./unavailable.ts";
 
 const config = `
 geometry: { volumeSize: 64MiB, extentSize: 128KiB }
