@@ -9,14 +9,15 @@ import type { ConnectNamespaces } from "../sut/data-path/data-path.ts";
 import { DmPool } from "../sut/linux/dm-pool.ts";
 import { localShell } from "../sut/linux/local-shell.ts";
 import { LvmPool } from "../sut/linux/lvm-pool.ts";
-import { connectLinux } from "../sut/linux/service.ts";
+import { connectLinux, type LinuxVolumeService } from "../sut/linux/service.ts";
 import type { Shell } from "../sut/linux/shell.ts";
 import { sshShell } from "../sut/linux/ssh-shell.ts";
 import type { ThinPool } from "../sut/linux/thin-pool.ts";
-import { type Log, silentLog } from "../sut/log.ts";
+import type { Log } from "../sut/log.ts";
 import { startLinuxGuest } from "../sut/vm/linux-guest.ts";
 import type { Config } from "./config/schema.ts";
 import type { OpenedService } from "./opened-service.ts";
+import { asLog, type RunLog } from "./run-log.ts";
 
 export type LinuxTarget = Extract<Config["target"], { kind: "linux" }>;
 type GuestTarget = Extract<LinuxTarget, { transport: "vm" }>;
@@ -26,8 +27,10 @@ export interface OpenLinuxOptions {
   readonly connectNamespaces: ConnectNamespaces;
   /** Bytes per block of the volumes that are to be made. */
   readonly blockSizeBytes: 512 | 4096;
+  /** Cancels the preparation and start of a guest. */
+  readonly signal?: AbortSignal | undefined;
   readonly clock: Clock;
-  readonly log: Pick<Log, "info" | "warn">;
+  readonly log: RunLog;
 }
 
 const mib = 2 ** 20;
@@ -39,23 +42,26 @@ export function openLinux(target: LinuxTarget, options: OpenLinuxOptions): Promi
 
 async function openGuest(
   { vm, subsystemNqn }: GuestTarget,
-  { connectNamespaces, blockSizeBytes, clock, log }: OpenLinuxOptions,
+  { connectNamespaces, blockSizeBytes, signal, clock, log }: OpenLinuxOptions,
 ): Promise<OpenedService> {
   let failure: string | undefined;
+  let service: LinuxVolumeService | undefined;
   const opened = await startLinuxGuest({
-    ...{ directory: vm.directory, blockSizeBytes, subsystemNqn, connectNamespaces, clock },
-    ...{ diskMiB: Math.ceil(vm.diskSize / mib), memoryMiB: Math.ceil(vm.memory / mib) },
-    ...{ cpuCount: vm.cpus, cache: vm.cache, cold: vm.cold },
+    ...{ directory: vm.directory, subsystemNqn, connectNamespaces, signal, clock, log: asLog(log) },
+    machine: {
+      ...{ blockSizeBytes, cpuCount: vm.cpus, cache: vm.cache, cold: vm.cold },
+      ...{ diskMiB: Math.ceil(vm.diskSize / mib), memoryMiB: Math.ceil(vm.memory / mib) },
+    },
     onUnexpectedExit: (message) => {
       failure = `the guest was not stopped, and ${message}`;
       // Nobody will come back: what waits for it ends now.
-      opened.service[Symbol.asyncDispose]().then(undefined, () => {});
+      service?.[Symbol.asyncDispose]().then(undefined, () => {});
     },
-    log: logOf(log),
   });
+  service = opened.service;
   const { host, port } = opened.guest.nvmeEndpoint;
   return {
-    service: opened.service,
+    service,
     description: `Linux in a guest, dm-thin and nvmet at ${host}:${port}`,
     faults: opened.faults,
     get failure() {
@@ -76,7 +82,7 @@ async function openHost(
   await using undo = new AsyncStack();
   const shell = undo.use(await openShell(target));
   const { subsystemNqn, address: host, port } = target;
-  const pool = await openPool(target.pool, { shell, clock, log: logOf(log) });
+  const pool = await openPool(target.pool, { shell, clock, log: asLog(log) });
   const service = undo.use(
     await connectLinux({ shell, pool, subsystemNqn, endpoint: { host, port }, connectNamespaces, clock }),
   );
@@ -111,8 +117,4 @@ async function openPool(
   return DmPool.open({
     ...{ shell, clock, log, name, metadataDevice, dataDevice, chunkBytes, create, catalogue },
   });
-}
-
-function logOf(log: Pick<Log, "info" | "warn">): Log {
-  return { ...silentLog, info: (message) => log.info(message), warn: (message) => log.warn(message) };
 }

@@ -14,13 +14,12 @@ import { reconnectPolicyDefault } from "../sut/initiator/reconnect.ts";
 import type { ConnectNamespaces } from "../sut/data-path/data-path.ts";
 import { connectLightbits } from "../sut/lightbits/service.ts";
 import { type TokenSource, tokenSource } from "../sut/lightbits/token.ts";
-import { silentLog } from "../sut/log.ts";
 import { memoryService } from "../sut/memory.ts";
 import { ConfigError } from "./config/load.ts";
 import type { Config } from "./config/schema.ts";
 import { type LinuxTarget, openLinux } from "./open-linux.ts";
 import type { OpenedService } from "./opened-service.ts";
-import type { RunLog } from "./run-log.ts";
+import { asLog, type RunLog } from "./run-log.ts";
 import { TargetFailure } from "./target-failure.ts";
 import { withVolumePaths } from "./volume-paths.ts";
 
@@ -40,6 +39,8 @@ export interface OpenServiceOptions {
   readonly volumePaths?: ReadonlyMap<string, string>;
   /** Opens those past the page cache (O_DIRECT). */
   readonly volumePathsDirect?: boolean;
+  /** Cancels the start of a guest. */
+  readonly signal?: AbortSignal;
   readonly clock?: Clock;
   readonly detours?: ServiceDetours;
 }
@@ -126,6 +127,7 @@ async function open(opening: Opening): Promise<OpenedService> {
       return openLinux(target, {
         connectNamespaces: connectNamespaces(target, opening),
         blockSizeBytes: opening.blockSizeBytes ?? 4096,
+        signal: opening.signal,
         clock: opening.clock,
         log: opening.log,
       });
@@ -190,7 +192,7 @@ function connectNamespaces(
       commandTimeoutMs,
       clock,
       reconnect: { ...reconnectPolicyDefault, random },
-      log: { ...silentLog, info: (message) => log.info(message), warn: (message) => log.warn(message) },
+      log: asLog(log),
     });
   };
 }

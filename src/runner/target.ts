@@ -123,7 +123,7 @@ export async function openTarget(options: TargetOptions): Promise<Target> {
         ? {}
         : { volumePaths: attachedVolumes(uuids, devices), volumePathsDirect: true }),
       ...{ target, seed, log, serveCommand, environment },
-      blockSizeBytes: config.geometry.blockSize,
+      ...{ blockSizeBytes: config.geometry.blockSize, signal: options.signal },
       ...(clock === undefined ? {} : { clock }),
       ...(spoiled === undefined ? {} : { detours: spoiled }),
     });

@@ -44,7 +44,7 @@ describe.skipIf(unavailable !== undefined)("the service of a Linux guest", () =>
   beforeAll(async () => {
     linux = await startLinuxGuest({
       ...{ directory: vmDirectory, subsystemNqn, connectNamespaces, clock: systemClock, log: silentLog },
-      ...{ blockSizeBytes: 4096, diskMiB: 1024 },
+      machine: { blockSizeBytes: 4096, diskMiB: 1024 },
       onUnexpectedExit: (message) => console.error(message),
     });
     service = linux.service;

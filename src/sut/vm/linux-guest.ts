@@ -18,17 +18,19 @@ import { Guest, type GuestOptions } from "./guest.ts";
 import { GuestFaults } from "./guest-faults.ts";
 import { prepareGuest } from "./prepare.ts";
 
-export interface LinuxGuestOptions
-  extends Pick<
-    GuestOptions,
-    "blockSizeBytes" | "diskMiB" | "memoryMiB" | "cpuCount" | "cache" | "cold" | "signal"
-  > {
+/** What becomes of the guest's options as it is. */
+type Machine = Pick<GuestOptions, "blockSizeBytes" | "diskMiB" | "memoryMiB" | "cpuCount" | "cache" | "cold">;
+
+export interface LinuxGuestOptions {
   /** Of images and guests; see `harrow vm`. */
   readonly directory: string;
+  readonly machine: Machine;
   readonly subsystemNqn: string;
   readonly connectNamespaces: ConnectNamespaces;
   /** Told how the guest ended, if it was not ended from here. */
   readonly onUnexpectedExit: (message: string) => void;
+  /** Cancels the preparation and the start. */
+  readonly signal?: AbortSignal | undefined;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -44,12 +46,9 @@ export interface LinuxGuest extends AsyncDisposable {
 
 /** @throws {ServiceError} If this machine can have no guest, or the guest does not serve: why, and what to do. */
 export async function startLinuxGuest(options: LinuxGuestOptions): Promise<LinuxGuest> {
-  const { subsystemNqn, connectNamespaces, clock, log, signal } = options;
-  const images = await prepareGuest({
-    directory: options.directory,
-    log,
-    ...(signal === undefined ? {} : { signal }),
-  });
+  const { machine, subsystemNqn, connectNamespaces, onUnexpectedExit, clock, log } = options;
+  const cancelling = options.signal === undefined ? {} : { signal: options.signal };
+  const images = await prepareGuest({ directory: options.directory, log, ...cancelling });
   const guests = resolve(options.directory, "guests");
   await mkdir(guests, { recursive: true, mode: 0o700 });
   const directory = await mkdtemp(join(guests, "run-"));
@@ -58,7 +57,12 @@ export async function startLinuxGuest(options: LinuxGuestOptions): Promise<Linux
   undo.defer(async () => {
     if (!isKept) await rm(directory, { recursive: true, force: true });
   });
-  const guest = undo.use(await Guest.start({ ...guestOptions(options), directory, images, role: "target" }));
+  const guest = undo.use(
+    await Guest.start({
+      ...{ ...machine, ...cancelling, directory, images },
+      ...{ role: "target", onUnexpectedExit, log },
+    }),
+  );
   const pool = await DmPool.open({
     ...{ shell: guest.shell, name: "harrow", create: true, clock, log },
     ...{ metadataDevice: "serial:meta", dataDevice: "serial:data" },
@@ -78,28 +82,5 @@ export async function startLinuxGuest(options: LinuxGuestOptions): Promise<Linux
       isKept = true;
     },
     [Symbol.asyncDispose]: () => ending[Symbol.asyncDispose](),
-  };
-}
-
-function guestOptions({
-  diskMiB,
-  memoryMiB,
-  cpuCount,
-  cache,
-  cold,
-  signal,
-  blockSizeBytes,
-  onUnexpectedExit,
-  log,
-}: LinuxGuestOptions) {
-  return {
-    ...(diskMiB === undefined ? {} : { diskMiB }),
-    ...(memoryMiB === undefined ? {} : { memoryMiB }),
-    ...(cpuCount === undefined ? {} : { cpuCount }),
-    ...(cache === undefined ? {} : { cache }),
-    ...(cold === undefined ? {} : { cold }),
-    ...(signal === undefined ? {} : { signal }),
-    ...(blockSizeBytes === undefined ? {} : { blockSizeBytes }),
-    ...{ onUnexpectedExit, log },
   };
 }
