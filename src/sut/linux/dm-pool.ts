@@ -26,6 +26,7 @@ import { type Log, silentLog } from "../log.ts";
 import { type CallOptions, ServiceError } from "../port.ts";
 import { Catalogue, type CatalogueEntry, thinIdMax } from "./catalogue.ts";
 import * as dm from "./dm-scripts.ts";
+import { inTime } from "./in-time.ts";
 import { MetadataSnapshots } from "./metadata-snapshot.ts";
 import { isUnclear, runScript } from "./scripts.ts";
 import type { Shell } from "./shell.ts";
@@ -255,26 +256,17 @@ export class DmPool implements ThinPool {
     if (!isUnclear(error)) return false;
     const ids = await this.#idsInTime(signal);
     if (ids === undefined || ids.has(id)) return ids !== undefined;
-    await this.#pause(1000, signal);
+    await delay(this.#clock, 1000, signal).catch(() => {});
     return (await this.#idsInTime(signal))?.has(id) ?? false;
   }
 
   /** What the pool holds, as soon as it can be asked; `undefined` if that takes too long. */
-  async #idsInTime(signal: AbortSignal | undefined): Promise<ReadonlySet<number> | undefined> {
-    const deadlineMs = this.#clock.now() + (this.#options.waitTimeoutMs ?? 120_000);
-    for (let pauseMs = 250; ; pauseMs = Math.min(2 * pauseMs, 2000)) {
-      try {
-        return await this.#metadata.ids(signal === undefined ? {} : { signal });
-      } catch (error) {
-        if (!(error instanceof ServiceError)) throw error;
-        if (signal?.aborted || this.#clock.now() + pauseMs > deadlineMs) return undefined;
-      }
-      await this.#pause(pauseMs, signal);
-    }
-  }
-
-  #pause(pauseMs: number, signal: AbortSignal | undefined): Promise<void> {
-    return delay(this.#clock, pauseMs, signal).catch(() => {});
+  #idsInTime(signal: AbortSignal | undefined): Promise<ReadonlySet<number> | undefined> {
+    return inTime(() => this.#metadata.ids(signal === undefined ? {} : { signal }), {
+      ...{ clock: this.#clock, waitTimeoutMs: this.#options.waitTimeoutMs ?? 120_000, signal },
+      // A host that has just started has no pool yet.
+      isPassing: () => true,
+    });
   }
 
   async remove(uuid: string, options?: CallOptions): Promise<void> {

@@ -35,6 +35,7 @@ import {
   snapshotScript,
 } from "./lvm-scripts.ts";
 import { lvmTags } from "./lvm-tags.ts";
+import { inTime } from "./in-time.ts";
 import { MetadataSnapshots, type PoolMetadata } from "./metadata-snapshot.ts";
 import { isUnclear, runScript } from "./scripts.ts";
 import type { Shell, ShellOptions } from "./shell.ts";
@@ -342,16 +343,14 @@ export class LvmPool implements ThinPool {
 
   /** @throws What was lost, if the host does not answer in time. */
   async #reportInTime(lost: unknown, options: CallOptions): Promise<LvmReport> {
-    const deadlineMs = this.#clock.now() + this.#waitTimeoutMs;
-    for (let pauseMs = 250; ; pauseMs = Math.min(2 * pauseMs, 2000)) {
-      await delay(this.#clock, pauseMs, options.signal).catch(() => {});
-      try {
-        return await this.#report(options);
-      } catch (error) {
-        if (!isUnclear(error)) throw error;
-        if (options.signal?.aborted || this.#clock.now() + pauseMs > deadlineMs) throw lost;
-      }
-    }
+    // What was lost may be under way still.
+    await delay(this.#clock, 250, options.signal).catch(() => {});
+    const report = await inTime(() => this.#report(options), {
+      ...{ clock: this.#clock, waitTimeoutMs: this.#waitTimeoutMs, signal: options.signal },
+      isPassing: isUnclear,
+    });
+    if (report === undefined) throw lost;
+    return report;
   }
 
   async #report(options: CallOptions | undefined): Promise<LvmReport> {
